@@ -1,0 +1,116 @@
+package jobs
+
+import (
+	"time"
+)
+
+// Schedule is one schedule file, decoded, validated and with every default
+// filled in. It is immutable once Load or Parse returned it.
+type Schedule struct {
+	Path     string // as given to Load; "" for Parse
+	Revision int64  // reserved for later work; 0
+	Timezone string // the file's zone, "UTC" by default
+	Redis    string // redis.url, "" when the file names none
+	Jobs     []*Job // in file order
+	Digest   string // 16 hex digits over every job's definition and timing
+	byName   map[string]*Job
+}
+
+// Job returns the job of that name, or nil.
+func (s *Schedule) Job(name string) *Job { return s.byName[name] }
+
+// Job is one entry under "jobs:". A job is data: nothing in it runs.
+type Job struct {
+	Name        string
+	Description string
+	Enabled     bool
+	Specs       []*Spec // empty: the job is started by hand only
+	Timezone    string  // the job's zone, or the file's
+	CatchUp     CatchUp
+	Overlap     Overlap
+	Priority    int           // 0..9, higher first
+	Timeout     time.Duration // of one attempt; 0 is no limit
+	Retry       Retry
+	Action      Action
+	Env         map[string]string
+	Dir         string
+	User        string
+	Params      []Param // in file order
+
+	Digest string // 16 hex digits over what an attempt executes; a run carries it
+	Timing string // 16 hex digits over when the job fires; its cursor carries it
+}
+
+// CatchUpPolicy says which of the ticks that nobody decided in time still run.
+type CatchUpPolicy string
+
+// The catch-up policies of the schedule file.
+const (
+	CatchUpLatest CatchUpPolicy = "latest"
+	CatchUpAll    CatchUpPolicy = "all"
+	CatchUpSkip   CatchUpPolicy = "skip"
+)
+
+// CatchUp bounds what a leader that comes late runs after the fact.
+type CatchUp struct {
+	Policy CatchUpPolicy
+	Window time.Duration // ticks older than this are missed
+	Max    int           // at most this many of the older ticks run
+}
+
+// Overlap says what happens to a tick while an earlier run is unfinished.
+type Overlap string
+
+// The overlap policies of the schedule file.
+const (
+	OverlapSkip  Overlap = "skip"
+	OverlapAllow Overlap = "allow"
+)
+
+// Retry is the policy for failures and timeouts of a run. Attempts counts the
+// first try.
+type Retry struct {
+	Attempts   int
+	Backoff    time.Duration
+	Factor     float64
+	MaxBackoff time.Duration
+}
+
+// ActionKind names what an attempt does.
+type ActionKind string
+
+// The four kinds of action.
+const (
+	ActionCommand ActionKind = "command" // argv, no shell
+	ActionRun     ActionKind = "run"     // a script for sh -c
+	ActionHTTP    ActionKind = "http"    // one request
+	ActionFunc    ActionKind = "func"    // a Go handler of the embedding program
+)
+
+// Action is what one attempt of a job does; exactly the fields of Kind are set.
+type Action struct {
+	Kind    ActionKind
+	Command []string
+	Script  string
+	HTTP    *HTTPRequest
+	Func    string
+}
+
+// HTTPRequest is the request of an http action.
+type HTTPRequest struct {
+	Method  string            // default GET
+	URL     string            // http or https
+	Headers map[string]string // canonical names
+	Body    string
+	Expect  []int // statuses that count as success; empty: any 2xx
+}
+
+// Param is one declared parameter of a job. Only declared parameters may be
+// given to a trigger.
+type Param struct {
+	Name        string // [a-z][a-z0-9_]*
+	Description string
+	Pattern     string // anchored by the file's author; "" accepts anything
+	Default     string
+	Required    bool // no default was declared
+}
