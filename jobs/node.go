@@ -1,0 +1,54 @@
+package jobs
+
+import "time"
+
+// Node is one carillon process as its heartbeat describes it.
+type Node struct {
+	Name        string
+	Boot        string // unique to the process
+	Leader      bool
+	Epoch       int64 // of its term, when it leads
+	Digest      string
+	Slots       int
+	Running     int
+	SeenAt      time.Time
+	StartedAt   time.Time
+	ClockOffset time.Duration // its clock minus the store's
+	Version     string
+	Embedded    bool
+}
+
+// Leadership is who holds the seat.
+type Leadership struct {
+	Node  string
+	Token string
+	Epoch int64
+	Since time.Time
+}
+
+// LogChunk is one piece of a run's output. A gap between Offset+len(Data) of
+// one chunk and the Offset of the next, within one attempt, is output that was
+// dropped between the head and the tail.
+type LogChunk struct {
+	ID      string // position in the log; pass the last one to read on
+	Attempt int
+	Offset  int64 // bytes the attempt had written before this chunk
+	Data    []byte
+}
+
+// TriggerRequest asks for a run that no tick asked for.
+type TriggerRequest struct {
+	Job       *Job
+	Params    map[string]string // validated, defaults filled in
+	Unique    string            // makes the run id; a UUIDv7
+	RequestID string            // optional: the same id twice within 24 h is one run
+	Reason    string
+	By        string // user@host
+}
+
+// TriggerReply is the answer to a TriggerRequest.
+type TriggerReply struct {
+	RunID    string
+	Repeated bool   // RequestID was seen before; RunID is the earlier run
+	InTheWay string // overlap: skip and this run is unfinished; nothing was started
+}
