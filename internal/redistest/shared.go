@@ -1,0 +1,80 @@
+package redistest
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// shared is the one server of a test binary. It is the only state of this
+// package that outlives a test.
+var shared struct {
+	once   sync.Once
+	inMain atomic.Bool
+	count  atomic.Int64
+	dir    string
+	server *Server
+	err    error
+}
+
+// Main runs the tests of a package that uses Shared, ends the shared server,
+// fails when a goroutine is left over, and exits:
+//
+//	func TestMain(m *testing.M) { redistest.Main(m) }
+func Main(m *testing.M, opts ...goleak.Option) {
+	shared.inMain.Store(true)
+	code := m.Run()
+	if shared.server != nil {
+		shared.server.Kill()
+	}
+	if shared.dir != "" {
+		_ = os.RemoveAll(shared.dir) // under the system's temp folder
+	}
+	if code == 0 {
+		if err := goleak.Find(opts...); err != nil {
+			fmt.Fprintf(os.Stderr, "redistest: goroutines left over: %v\n", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Shared returns the URL of the package's redis-server, which the first caller
+// starts, and a namespace that no other test has. Tests on it must stay inside
+// their namespace: no FLUSHALL, no CONFIG SET, no SCRIPT FLUSH. The package
+// needs Main in its TestMain.
+func Shared(t testing.TB) (url, namespace string) {
+	t.Helper()
+	if !shared.inMain.Load() {
+		t.Fatal("redistest: Shared needs func TestMain(m *testing.M) { redistest.Main(m) }")
+	}
+	bin := binary(t)
+	shared.once.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "redistest-"); shared.err != nil {
+			return
+		}
+		shared.server, shared.err = start(bin, shared.dir, nil)
+	})
+	if shared.err != nil {
+		t.Fatalf("redistest: %v", shared.err)
+	}
+	return shared.server.URL(), namespaceOf(t.Name(), shared.count.Add(1))
+}
+
+// namespaceOf turns a test's name into a namespace a reader of MONITOR can
+// tell apart.
+func namespaceOf(test string, n int64) string {
+	safe := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '-':
+			return r
+		}
+		return '-'
+	}, test)
+	return fmt.Sprintf("%s-%d", safe[:min(len(safe), 40)], n)
+}
