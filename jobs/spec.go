@@ -1,0 +1,185 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Spec is one schedule expression in one time zone: the set of its ticks. It is
+// immutable and may be shared.
+type Spec struct {
+	expr     string
+	loc      *time.Location
+	zone     *zone
+	cal      calendar
+	wildcard bool  // the minute or the hour field begins with "*"
+	every    int64 // seconds, of "@every"; 0 otherwise
+}
+
+// maxExpr is more than any honest expression needs: all six fields written out
+// as lists take some 500 bytes.
+const maxExpr = 1024
+
+// ParseSpec reads a schedule expression: five cron fields (minute, hour, day of
+// month, month, day of week), six with seconds first, a name such as "@daily",
+// or "@every 90s", which fires at whole multiples of its duration since the
+// Unix epoch in whatever zone. A nil location is UTC; time.Local is refused,
+// because nodes on different hosts would disagree.
+//
+// The error names the field, what was found and what was expected. An
+// expression that no date in 400 years satisfies is an error too.
+func ParseSpec(expr string, loc *time.Location) (*Spec, error) {
+	if loc == nil {
+		loc = time.UTC
+	}
+	if loc == time.Local {
+		return nil, errors.New(`time zone "Local": every host would read the schedule in its own zone; name one, such as "Europe/Berlin"`)
+	}
+	if len(expr) > maxExpr {
+		return nil, fmt.Errorf("expression of %d bytes: expected at most %d", len(expr), maxExpr)
+	}
+	expr = strings.TrimSpace(expr)
+	if err := checkText(expr); err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(expr)
+	s := &Spec{expr: strings.Join(fields, " "), loc: loc, zone: zoneOf(loc)}
+	if expr[0] == '@' {
+		name := strings.ToLower(fields[0])
+		if name == "@every" {
+			every, err := parseEvery(fields[1:])
+			if err != nil {
+				return nil, err
+			}
+			s.every = int64(every / time.Second)
+			return s, nil
+		}
+		full, err := descriptor(name, fields[1:])
+		if err != nil {
+			return nil, err
+		}
+		fields = strings.Fields(full)
+	}
+	var err error
+	s.cal, s.wildcard, err = parseFields(fields)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// String is the expression as it was written, with single blanks.
+func (s *Spec) String() string { return s.expr }
+
+// Location is the zone whose clock the expression describes.
+func (s *Spec) Location() *time.Location { return s.loc }
+
+// checkText refuses what cannot be an expression at all, with a word on why.
+func checkText(expr string) error {
+	if expr == "" {
+		return errors.New(`empty expression: expected 5 or 6 fields, such as "0 2 * * *", or a name such as "@daily"`)
+	}
+	for _, r := range expr {
+		if r == ' ' || r == '\t' {
+			continue
+		}
+		if r < ' ' || r > '~' {
+			what := "a character that no expression has"
+			if unicode.IsSpace(r) {
+				what = "an odd blank"
+			}
+			return fmt.Errorf("found %q: %s; expected digits, names, and the signs * , - / ? @", r, what)
+		}
+	}
+	upper := strings.ToUpper(expr)
+	if strings.HasPrefix(upper, "TZ=") || strings.HasPrefix(upper, "CRON_TZ=") {
+		prefix, _, _ := strings.Cut(expr, " ")
+		_, name, _ := strings.Cut(prefix, "=")
+		if name == "" {
+			name = "Europe/Berlin"
+		}
+		return fmt.Errorf("%q: a zone is no part of the expression; use timezone: %s", prefix, name)
+	}
+	if q := expr[0]; q == '"' || q == '\'' || q == '`' {
+		return fmt.Errorf("found %q: the quotes have become part of the expression; write them once", q)
+	}
+	return nil
+}
+
+// descriptors are the named schedules, in the five-field form they stand for.
+var descriptors = map[string]string{
+	"@hourly":   "0 * * * *",
+	"@daily":    "0 0 * * *",
+	"@midnight": "0 0 * * *",
+	"@weekly":   "0 0 * * 0",
+	"@monthly":  "0 0 1 * *",
+	"@yearly":   "0 0 1 1 *",
+	"@annually": "0 0 1 1 *",
+}
+
+const descriptorNames = "@hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually or @every 90s"
+
+// descriptor is the five-field form of a named schedule.
+func descriptor(name string, rest []string) (string, error) {
+	full, ok := descriptors[name]
+	switch {
+	case ok && len(rest) == 0:
+		return full, nil
+	case ok:
+		return "", fmt.Errorf("%q after %s: expected nothing; for another time of day write five fields, such as \"30 2 * * *\"", strings.Join(rest, " "), name)
+	case name == "@reboot" || name == "@restart":
+		return "", fmt.Errorf("%q: a cluster never boots; expected %s", name, descriptorNames)
+	}
+	if d, found := strings.CutPrefix(name, "@every"); found {
+		if v, err := time.ParseDuration(d); err == nil && v > 0 {
+			return "", fmt.Errorf("%q: did you mean \"@every %s\"?", name, d)
+		}
+	}
+	if guess := guessDescriptor(name); guess != "" {
+		return "", fmt.Errorf("%q: did you mean %q?", name, guess)
+	}
+	return "", fmt.Errorf("%q: expected %s", name, descriptorNames)
+}
+
+// guessDescriptor is the known name that was most likely meant, or "".
+func guessDescriptor(name string) string {
+	meant := map[string]string{
+		"@everyday": "@daily", "@day": "@daily", "@nightly": "@daily", "@everynight": "@midnight", "@everyhour": "@hourly", "@hour": "@hourly",
+		"@everyweek": "@weekly", "@week": "@weekly", "@everymonth": "@monthly", "@month": "@monthly", "@everyyear": "@yearly", "@year": "@yearly",
+		"@annual": "@annually", "@minutely": "* * * * *", "@everyminute": "* * * * *", "@minute": "* * * * *",
+		"@secondly": "@every 1s", "@everysecond": "@every 1s", "@second": "@every 1s",
+	}
+	if guess, ok := meant[name]; ok {
+		return guess
+	}
+	known := make([]string, 0, len(descriptors)+1)
+	for d := range descriptors {
+		known = append(known, d)
+	}
+	return nearest(name, append(known, "@every"), 2)
+}
+
+// parseEvery reads the duration of "@every".
+func parseEvery(rest []string) (time.Duration, error) {
+	if len(rest) == 0 {
+		return 0, errors.New(`"@every": expected a duration after it, such as "@every 90s"`)
+	}
+	text := strings.Join(rest, "")
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil && strings.TrimLeft(text, "0123456789.") == "":
+		return 0, fmt.Errorf("@every %q: expected a unit, such as %ss or %sm", text, text, text)
+	case err != nil && strings.ContainsAny(text, "dDwW"):
+		return 0, fmt.Errorf("@every %q: expected hours, minutes and seconds, such as 24h for a day", text)
+	case err != nil:
+		return 0, fmt.Errorf("@every %q: expected a duration, such as 90s, 5m or 1h30m", text)
+	case d < time.Second:
+		return 0, fmt.Errorf("@every %q: expected at least 1s", text)
+	case d%time.Second != 0:
+		return 0, fmt.Errorf("@every %q: expected whole seconds", text)
+	}
+	return d, nil
+}
