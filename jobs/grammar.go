@@ -15,8 +15,8 @@ import (
 // anew, item by item: left alone it panics on some inputs, reads "*-5" as "*"
 // and "," as nothing, has no Sunday 7, and cannot say which field is wrong.
 
-// field describes one of the six fields.
-type field struct {
+// cronField describes one of the six fields.
+type cronField struct {
 	name     string
 	min, max int
 	names    []string // of the values from min on, in lower case
@@ -25,14 +25,14 @@ type field struct {
 }
 
 var (
-	secondField  = field{name: "second", max: 59, expected: "0-59"}
-	minuteField  = field{name: "minute", max: 59, expected: "0-59"}
-	hourField    = field{name: "hour", max: 23, expected: "0-23"}
-	domField     = field{name: "day of month", min: 1, max: 31, expected: "1-31", day: true}
-	monthField   = field{name: "month", min: 1, max: 12, names: strings.Fields("jan feb mar apr may jun jul aug sep oct nov dec"), expected: "1-12 or JAN-DEC"}
-	weekdayField = field{name: "day of week", max: 7, names: strings.Fields("sun mon tue wed thu fri sat"), expected: "0-7 (0 and 7 are Sunday) or SUN-SAT", day: true}
+	secondField  = cronField{name: "second", max: 59, expected: "0-59"}
+	minuteField  = cronField{name: "minute", max: 59, expected: "0-59"}
+	hourField    = cronField{name: "hour", max: 23, expected: "0-23"}
+	domField     = cronField{name: "day of month", min: 1, max: 31, expected: "1-31", day: true}
+	monthField   = cronField{name: "month", min: 1, max: 12, names: strings.Fields("jan feb mar apr may jun jul aug sep oct nov dec"), expected: "1-12 or JAN-DEC"}
+	weekdayField = cronField{name: "day of week", max: 7, names: strings.Fields("sun mon tue wed thu fri sat"), expected: "0-7 (0 and 7 are Sunday) or SUN-SAT", day: true}
 
-	fieldsInOrder = [6]*field{&secondField, &minuteField, &hourField, &domField, &monthField, &weekdayField}
+	fieldsInOrder = [6]*cronField{&secondField, &minuteField, &hourField, &domField, &monthField, &weekdayField}
 )
 
 const (
@@ -75,14 +75,14 @@ func parseFields(texts []string) (c calendar, wildcard bool, err error) {
 		return c, false, err
 	}
 	c = calendar{
-		second: mask(set.Second, 59),
-		minute: mask(set.Minute, 59),
-		hour:   uint32(mask(set.Hour, 23)),
-		dom:    uint32(mask(set.Dom, 31)),
-		month:  uint16(mask(set.Month, 12)),
-		dow:    uint8(mask(set.Dow, 6)),
+		second: valueBits(set.Second, 59),
+		minute: valueBits(set.Minute, 59),
+		hour:   uint32(valueBits(set.Hour, 23)),
+		dom:    uint32(valueBits(set.Dom, 31)),
+		month:  uint16(valueBits(set.Month, 12)),
+		dow:    uint8(valueBits(set.Dow, 6)),
 		// Taken from the text: the parser forgets the star of "*/2".
-		either: !star(texts[3]) && !star(texts[5]),
+		either: !isOpen(texts[3]) && !isOpen(texts[5]),
 	}
 	for i, b := range []uint64{c.second, c.minute, uint64(c.hour), uint64(c.dom), uint64(c.month), uint64(c.dow)} {
 		if b == 0 {
@@ -96,11 +96,11 @@ func parseFields(texts []string) (c calendar, wildcard bool, err error) {
 	return c, texts[1][0] == '*' || texts[2][0] == '*', nil
 }
 
-// star reports whether a day field leaves its day open.
-func star(text string) bool { return text[0] == '*' || text[0] == '?' }
+// isOpen reports whether a day field leaves its day open.
+func isOpen(text string) bool { return text[0] == '*' || text[0] == '?' }
 
-// mask drops what is no value of the field, such as the parser's star bit.
-func mask(set uint64, max int) uint64 { return set & (1<<(max+1) - 1) }
+// valueBits drops what is no value of the field, such as the parser's star bit.
+func valueBits(set uint64, max int) uint64 { return set & (1<<(max+1) - 1) }
 
 // parseClean hands checked text to the parser. Nothing that passed the checks
 // makes it fail; should one slip through, it must not take the node along.
@@ -122,7 +122,7 @@ func parseClean(text string) (set *cron.SpecSchedule, err error) {
 }
 
 // clean checks a field and writes it in the parser's own terms.
-func (f *field) clean(text string) (string, error) {
+func (f *cronField) clean(text string) (string, error) {
 	items := strings.Split(text, ",")
 	for i, item := range items {
 		switch {
@@ -142,7 +142,7 @@ func (f *field) clean(text string) (string, error) {
 }
 
 // cleanItem checks one item of a list: *, n, n-m, and each of them with a step.
-func (f *field) cleanItem(item string) (string, error) {
+func (f *cronField) cleanItem(item string) (string, error) {
 	body, stepText, stepped := strings.Cut(item, "/")
 	step := 1
 	if stepped {
@@ -152,7 +152,7 @@ func (f *field) cleanItem(item string) (string, error) {
 		}
 	}
 	if body == "*" || body == "?" {
-		return write("*", step), nil
+		return withStep("*", step), nil
 	}
 	if strings.HasPrefix(body, "*") {
 		return "", fmt.Errorf("%s %q: expected nothing but a step, such as */5, after the *", f.name, item)
@@ -170,7 +170,7 @@ func (f *field) cleanItem(item string) (string, error) {
 			lo %= 7
 		}
 		if stepped { // as the parser has it: from there to the end
-			return write(strconv.Itoa(lo), step), nil
+			return withStep(strconv.Itoa(lo), step), nil
 		}
 		return strconv.Itoa(lo), nil
 	}
@@ -187,19 +187,19 @@ func (f *field) cleanItem(item string) (string, error) {
 	if f == &weekdayField && hi == 7 {
 		return sundays(lo, step), nil
 	}
-	return write(fmt.Sprintf("%d-%d", lo, hi), step), nil
+	return withStep(fmt.Sprintf("%d-%d", lo, hi), step), nil
 }
 
 // last is the greatest value to offer: Saturday, where 7 is another Sunday.
-func (f *field) last() int {
+func (f *cronField) last() int {
 	if f == &weekdayField {
 		return 6
 	}
 	return f.max
 }
 
-// write is an item with its step.
-func write(body string, step int) string {
+// withStep is an item with its step.
+func withStep(body string, step int) string {
 	if step == 1 {
 		return body
 	}
@@ -218,15 +218,15 @@ func sundays(lo, step int) string {
 
 // step reads what follows the slash. A step beyond the range is legal: it
 // leaves the first value only.
-func (f *field) step(item, body, text string) (int, error) {
+func (f *cronField) step(item, body, text string) (int, error) {
 	const most = 1_000_000 // far beyond every range, far below any overflow
 	if body == "" {
 		return 0, fmt.Errorf("%s %q: expected a value before the step, such as *%s", f.name, item, item)
 	}
-	if !digits(text) {
+	if !isDigits(text) {
 		return 0, fmt.Errorf("%s %q: expected a whole number of at least 1 as the step", f.name, item)
 	}
-	if octal(text) {
+	if looksOctal(text) {
 		return 0, fmt.Errorf("%s %q: expected the step without leading zeros", f.name, item)
 	}
 	n, err := strconv.Atoi(text)
@@ -240,9 +240,9 @@ func (f *field) step(item, body, text string) (int, error) {
 }
 
 // value reads a number or a name.
-func (f *field) value(text string) (int, error) {
-	if digits(text) {
-		if octal(text) {
+func (f *cronField) value(text string) (int, error) {
+	if isDigits(text) {
+		if looksOctal(text) {
 			return 0, fmt.Errorf("%s %q: expected %s, without leading zeros", f.name, text, f.expected)
 		}
 		if n, err := strconv.Atoi(text); err == nil && n >= f.min && n <= f.max {
@@ -260,7 +260,7 @@ func (f *field) value(text string) (int, error) {
 }
 
 // hint is a word about a value that people write often.
-func (f *field) hint(text string) string {
+func (f *cronField) hint(text string) string {
 	lower := strings.ToLower(text)
 	for _, name := range f.names {
 		if len(lower) > 3 && strings.HasPrefix(lower, name) {
@@ -272,7 +272,7 @@ func (f *field) hint(text string) string {
 		return "; midnight is 0"
 	case (f == &minuteField || f == &secondField) && text == "60":
 		return "; the full one is 0"
-	case f == &weekdayField && len(text) == 4 && digits(text):
+	case f == &weekdayField && len(text) == 4 && isDigits(text):
 		return "; there is no field for the year"
 	case strings.HasPrefix(text, "+") || strings.HasPrefix(text, "-"):
 		return ", without a sign"
@@ -280,19 +280,19 @@ func (f *field) hint(text string) string {
 	return ""
 }
 
-// digits reports whether the text is a number without a sign.
-func digits(text string) bool {
+// isDigits reports whether the text is a number without a sign.
+func isDigits(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
-// octal reports whether a number could be taken for another one: 010 is eight
+// looksOctal reports whether a number could be taken for another one: 010 is eight
 // to some readers and ten to others. 05 is five to everybody.
-func octal(text string) bool { return len(text) > 2 && text[0] == '0' }
+func looksOctal(text string) bool { return len(text) > 2 && text[0] == '0' }
 
 // looksLikeCommand reports whether the sixth of six fields is a program: a
 // whole line of a crontab.
 func looksLikeCommand(texts []string) bool {
-	return len(texts) == 6 && len(texts[5]) > 1 && strings.ContainsAny(texts[5][:1], "/.~") && !digits(texts[5][1:])
+	return len(texts) == 6 && len(texts[5]) > 1 && strings.ContainsAny(texts[5][:1], "/.~") && !isDigits(texts[5][1:])
 }
 
 // joinErrors makes one sentence of several.
