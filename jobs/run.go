@@ -69,6 +69,7 @@ type Claim struct {
 	ScheduledAt time.Time // zero for a manual run
 	Priority    int
 	Params      map[string]string
+	Epoch       int64 // of the term when it was claimed
 }
 
 // Result is what became of one attempt, ready to be written.
@@ -80,6 +81,5 @@ type Result struct {
 	ExitCode    *int
 	Error       string
 	OutputBytes int64
-	Started     time.Time // node-local, for the duration only
 	LogBytes    int64     // kept in the run's log
 }

@@ -1,0 +1,162 @@
+package redisstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"carillon/jobs"
+)
+
+// This file turns values into what Redis holds and back. Times are integer
+// milliseconds in Redis and time.Time everywhere else.
+
+func millis(t time.Time) int64 { return t.UnixMilli() }
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func toInt(v any) int64 {
+	switch v := v.(type) {
+	case int64:
+		return v
+	case string:
+		n, _ := strconv.ParseInt(v, 10, 64)
+		return n
+	}
+	return 0
+}
+
+func toString(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// text makes a string safe for JSON in Lua and for hash fields: valid UTF-8, and
+// not longer than an operator reads.
+func text(s string) string {
+	const limit = 2000
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return s
+}
+
+// decodeRun reads a run's hash.
+func decodeRun(id string, h map[string]string) (jobs.Run, error) {
+	number := func(field string) int64 { n, _ := strconv.ParseInt(h[field], 10, 64); return n }
+	r := jobs.Run{
+		ID:          id,
+		Job:         h["job"],
+		Trigger:     jobs.Trigger(h["trigger"]),
+		ScheduledAt: fromMillis(number("scheduled_at")),
+		Status:      jobs.State(h["status"]),
+		Attempt:     int(number("attempt")),
+		Failures:    int(number("failures")),
+		Crashes:     int(number("crashes")),
+		Node:        h["node"],
+		Priority:    int(number("priority")),
+		Digest:      h["digest"],
+		Reason:      h["reason"],
+		By:          h["by"],
+		QueuedAt:    fromMillis(number("queued_at")),
+		StartedAt:   fromMillis(number("started_at")),
+		FinishedAt:  fromMillis(number("finished_at")),
+		RetryAt:     fromMillis(number("retry_at")),
+		Error:       h["error"],
+		OutputBytes: number("output_bytes"),
+	}
+	if !r.Status.Known() {
+		return r, fmt.Errorf("run %s: unknown status %q: was it written by a newer carillon?", id, h["status"])
+	}
+	if v, ok := h["exit_code"]; ok {
+		if code, err := strconv.Atoi(v); err == nil {
+			r.ExitCode = &code
+		}
+	}
+	if v := h["params"]; v != "" {
+		if err := json.Unmarshal([]byte(v), &r.Params); err != nil {
+			return r, fmt.Errorf("run %s: params: %w", id, err)
+		}
+	}
+	return r, nil
+}
+
+// decodeLedger reads an entry as lua/lib_ledger.lua writes it.
+func decodeLedger(job, entry string) (jobs.LedgerEntry, error) {
+	f := strings.SplitN(entry, " ", 6)
+	bad := func() (jobs.LedgerEntry, error) {
+		return jobs.LedgerEntry{}, fmt.Errorf("ledger of %s: cannot read entry %q", job, entry)
+	}
+	if len(f) != 2 && len(f) != 6 {
+		return bad()
+	}
+	tick, err := strconv.ParseInt(f[0], 10, 64)
+	if err != nil {
+		return bad()
+	}
+	e := jobs.LedgerEntry{Tick: fromMillis(tick), Until: fromMillis(tick), Outcome: jobs.Outcome(f[1]), Count: 1}
+	if len(f) == 2 {
+		e.RunID = jobs.TickRunID(job, e.Tick)
+		return e, nil
+	}
+	until, err := strconv.ParseInt(f[2], 10, 64)
+	if err != nil {
+		return bad()
+	}
+	if e.Count, err = strconv.Atoi(f[3]); err != nil {
+		return bad()
+	}
+	e.Until = fromMillis(until)
+	if f[4] != "-" {
+		e.RunID = f[4]
+	}
+	e.Reason = f[5]
+	return e, nil
+}
+
+// wireEvent is one event inside a message; times are milliseconds.
+type wireEvent struct {
+	Type    jobs.EventType `json:"type"`
+	Job     string         `json:"job,omitempty"`
+	Run     string         `json:"run,omitempty"`
+	Node    string         `json:"node,omitempty"`
+	Attempt int            `json:"attempt,omitempty"`
+	Error   string         `json:"error,omitempty"`
+	Reason  string         `json:"reason,omitempty"`
+	Tick    int64          `json:"tick,omitempty"`
+	Until   int64          `json:"until,omitempty"`
+	Count   int            `json:"count,omitempty"`
+	Epoch   int64          `json:"epoch,omitempty"`
+}
+
+// message is one publication: a batch with its place in the sequence.
+type message struct {
+	Seq    int64       `json:"seq"`
+	At     int64       `json:"at"`
+	Events []wireEvent `json:"events"`
+}
+
+func decodeMessage(payload string) (seq int64, events []jobs.Event, err error) {
+	var m message
+	if err := json.Unmarshal([]byte(payload), &m); err != nil {
+		return 0, nil, fmt.Errorf("event message: %w", err)
+	}
+	at := fromMillis(m.At)
+	for _, w := range m.Events {
+		e := jobs.Event{Seq: m.Seq, At: at, Type: w.Type, Job: w.Job, Run: w.Run, Node: w.Node, Attempt: w.Attempt,
+			Error: w.Error, Reason: w.Reason, Tick: fromMillis(w.Tick), Until: fromMillis(w.Until), Count: w.Count, Epoch: w.Epoch}
+		if e.Job == "" && e.Run != "" {
+			e.Job, _ = jobs.JobOf(e.Run)
+		}
+		events = append(events, e)
+	}
+	return m.Seq, events, nil
+}

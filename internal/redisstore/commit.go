@@ -1,0 +1,156 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"carillon/jobs"
+	"carillon/leader"
+)
+
+// Adopt is the first act of a term and of a reload: every job of scheduled gets a
+// cursor (now, where it had none), a job whose timing changed starts anew from
+// now, and jobs that left the file are marked. It returns the cursors.
+func (s *Store) Adopt(ctx context.Context, token string, scheduled []*jobs.Job) (map[string]time.Time, error) {
+	known, err := s.cmd.HKeys(ctx, s.keys.cursors()).Result()
+	if err != nil {
+		return nil, wrap("read the cursors", err)
+	}
+	in := make(map[string]bool, len(scheduled))
+	for _, j := range scheduled {
+		in[j.Name] = true
+	}
+	var gone []string
+	for _, name := range known {
+		if !in[name] {
+			gone = append(gone, name)
+		}
+	}
+	cursors := make(map[string]time.Time, len(scheduled))
+	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors()}
+	for first := true; first || len(scheduled) > 0 || len(gone) > 0; first = false {
+		n, g := min(len(scheduled), 500), min(len(gone), 500)
+		args := make([]any, 0, 2+2*n+g)
+		args = append(args, token, n)
+		for _, j := range scheduled[:n] {
+			args = append(args, j.Name, j.Timing)
+		}
+		for _, name := range gone[:g] {
+			args = append(args, name)
+		}
+		reply, err := s.eval(ctx, adoptScript, keys, args...)
+		if err != nil {
+			return nil, fmt.Errorf("adopt the schedule: %w", err)
+		}
+		values, err := fenced(reply, 1+n)
+		if err != nil {
+			return nil, fmt.Errorf("adopt the schedule: %w", err)
+		}
+		for i, j := range scheduled[:n] {
+			cursors[j.Name] = fromMillis(toInt(values[i+1]))
+		}
+		scheduled, gone = scheduled[n:], gone[g:]
+	}
+	return cursors, nil
+}
+
+// commitChunk keeps one call of commit under some milliseconds of Redis.
+const commitChunk = 250
+
+// Commit turns decisions into runs and ledger entries, under the term's token.
+// Decisions of one job must follow one another in time order.
+func (s *Store) Commit(ctx context.Context, token string, decisions []jobs.Decision) ([]jobs.Verdict, error) {
+	verdicts := make([]jobs.Verdict, 0, len(decisions))
+	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence()}
+	for len(decisions) > 0 {
+		n := min(len(decisions), commitChunk)
+		args := make([]any, 0, 3+12*n)
+		args = append(args, token, anyRoute, n)
+		for i := range decisions[:n] {
+			args = appendDecision(args, &decisions[i])
+		}
+		reply, err := s.eval(ctx, commitScript, keys, args...)
+		if err != nil {
+			return verdicts, fmt.Errorf("commit ticks: %w", err)
+		}
+		values, err := fenced(reply, 1+2*n)
+		if err != nil {
+			return verdicts, fmt.Errorf("commit ticks: %w", err)
+		}
+		for i := range n {
+			verdicts = append(verdicts, decodeVerdict(values[1+2*i], values[2+2*i]))
+		}
+		decisions = decisions[n:]
+	}
+	return verdicts, nil
+}
+
+func appendDecision(args []any, d *jobs.Decision) []any {
+	id, wait := "", "0"
+	if d.Outcome == jobs.OutcomeRan || d.Outcome == jobs.OutcomeLate {
+		id = jobs.TickRunID(d.Job.Name, d.Tick)
+	}
+	if d.Wait {
+		wait = "1"
+	}
+	return append(args, d.Job.Name, millis(d.Tick), millis(d.Until), d.Count, string(d.Outcome), text(d.Reason), wait,
+		d.Job.Timing, id, d.Job.Priority, string(d.Job.Overlap), d.Job.Digest)
+}
+
+func decodeVerdict(kind, detail any) jobs.Verdict {
+	v := jobs.Verdict{Kind: jobs.VerdictKind(toString(kind))}
+	switch v.Kind {
+	case jobs.VerdictEarly:
+		v.Wait = time.Duration(toInt(detail)) * time.Millisecond
+	case jobs.VerdictDuplicate:
+		v.Cursor = fromMillis(toInt(detail))
+	default:
+		v.RunID = toString(detail)
+	}
+	return v
+}
+
+// fenced unpacks the reply of a leader's script: its first element is 0 when the
+// token no longer holds the seat.
+func fenced(reply any, want int) ([]any, error) {
+	values, ok := reply.([]any)
+	if !ok || len(values) == 0 {
+		return nil, fmt.Errorf("unexpected reply %v", reply)
+	}
+	if toInt(values[0]) != 1 {
+		return nil, leader.ErrFenced
+	}
+	if len(values) != want {
+		return nil, fmt.Errorf("reply has %d values, expected %d", len(values), want)
+	}
+	return values, nil
+}
+
+// sweepChunk is how many entries of :leases one call looks at.
+const sweepChunk = 200
+
+// Sweep moves what stands in :leases past its time. Running runs are taken from
+// their nodes only with takeRunning. It returns true when there may be more.
+func (s *Store) Sweep(ctx context.Context, token string, takeRunning bool) (more bool, err error) {
+	take, offset := 0, 0
+	if takeRunning {
+		take = 1
+	}
+	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.leases(), s.keys.nodes(), s.keys.recent(), s.keys.events(), s.keys.sequence()}
+	for range 20 {
+		reply, err := s.eval(ctx, sweepScript, keys, token, take, offset, sweepChunk, anyRoute)
+		if err != nil {
+			return false, fmt.Errorf("sweep leases: %w", err)
+		}
+		values, err := fenced(reply, 3)
+		if err != nil {
+			return false, fmt.Errorf("sweep leases: %w", err)
+		}
+		if toInt(values[1]) < sweepChunk {
+			return false, nil
+		}
+		offset += int(toInt(values[2])) // those that stay are not looked at again
+	}
+	return true, nil
+}

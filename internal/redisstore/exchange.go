@@ -1,0 +1,254 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"carillon/jobs"
+)
+
+// call is one script invocation inside a pipeline.
+type call struct {
+	script *script
+	keys   []string
+	args   []any
+	reply  any
+}
+
+// pipeline runs calls in one round trip, in order. After SCRIPT FLUSH or a
+// restart the ones that were unknown are loaded and run again.
+func (s *Store) pipeline(ctx context.Context, calls []*call) error {
+	if len(calls) == 1 {
+		c := calls[0]
+		var err error
+		c.reply, err = s.evalOnce(ctx, s.cmd, c.script, c.keys, c.args)
+		return wrap(c.script.name, err)
+	}
+	pipe := s.cmd.Pipeline()
+	cmds := make([]*redis.Cmd, len(calls))
+	for i, c := range calls {
+		cmds[i] = pipe.EvalSha(ctx, c.script.sha, c.keys, append([]any{s.keys.prefix}, c.args...)...)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	for i, c := range calls {
+		var err error
+		if c.reply, err = cmds[i].Result(); isNoScript(err) {
+			c.reply, err = s.evalOnce(ctx, s.cmd, c.script, c.keys, c.args)
+		}
+		if err != nil {
+			return wrap(c.script.name, err)
+		}
+	}
+	return nil
+}
+
+// Exchange writes results and claims runs, in one round trip. It does not retry:
+// the caller repeats the same request, which is answered as the first one was.
+func (s *Store) Exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs.ExchangeReply, error) {
+	var reply jobs.ExchangeReply
+	calls := make([]*call, 0, 2)
+	var finish, claim *call
+	if len(req.Results) > 0 {
+		finish = s.finishCall(req.Results)
+		calls = append(calls, finish)
+	}
+	if req.Want > 0 {
+		claim = s.claimCall(req)
+		calls = append(calls, claim)
+	}
+	if len(calls) == 0 {
+		return reply, nil
+	}
+	if err := s.pipeline(ctx, calls); err != nil {
+		return reply, fmt.Errorf("exchange runs: %w", err)
+	}
+	if finish != nil {
+		values, _ := finish.reply.([]any)
+		if len(values) != len(req.Results) {
+			return reply, fmt.Errorf("exchange runs: finish answered %d of %d results", len(values), len(req.Results))
+		}
+		reply.Answers = make([]jobs.FinishAnswer, len(values))
+		for i, v := range values {
+			reply.Answers[i] = jobs.FinishAnswer(toString(v))
+		}
+	}
+	if claim != nil {
+		var err error
+		if reply.Claims, reply.More, err = decodeClaims(claim.reply); err != nil {
+			return reply, err
+		}
+	}
+	return reply, nil
+}
+
+func (s *Store) finishCall(results []jobs.Result) *call {
+	args := make([]any, 0, 2+8*len(results))
+	args = append(args, s.opts.Node, len(results))
+	for i := range results {
+		r := &results[i]
+		code := ""
+		if r.ExitCode != nil {
+			code = strconv.Itoa(*r.ExitCode)
+		}
+		args = append(args, r.RunID, r.Token, string(r.Status), r.RetryIn.Milliseconds(), code, text(r.Error), r.OutputBytes, r.LogBytes)
+	}
+	return &call{script: finishScript, args: args,
+		keys: []string{s.keys.probe(), s.keys.leases(), s.keys.recent(), s.keys.events(), s.keys.sequence()}}
+}
+
+func (s *Store) claimCall(req jobs.ExchangeRequest) *call {
+	return &call{script: claimScript,
+		keys: []string{s.keys.probe(), s.keys.leases(), s.keys.claim(s.opts.Boot), s.keys.events(), s.keys.sequence(), s.keys.term()},
+		args: []any{req.Lane, req.ClaimID, s.opts.Node, s.opts.Boot, min(req.Want, jobs.MaxBatch), s.opts.Lease.Milliseconds(),
+			anyRoute, nodeRoute(s.opts.Boot)}}
+}
+
+// claimWidth is how many values lua/claim.lua returns for a run.
+const claimWidth = 9
+
+func decodeClaims(reply any) ([]jobs.Claim, bool, error) {
+	v, ok := reply.([]any)
+	if !ok || len(v) < 2 || (len(v)-2)%claimWidth != 0 {
+		return nil, false, fmt.Errorf("claim runs: unexpected reply of %d values", len(v))
+	}
+	more, epoch := toInt(v[0]) == 1, toInt(v[1])
+	claims := make([]jobs.Claim, 0, len(v)/claimWidth)
+	for v = v[2:]; len(v) > 0; v = v[claimWidth:] {
+		c := jobs.Claim{
+			RunID:       toString(v[0]),
+			Token:       toString(v[1]),
+			Attempt:     int(toInt(v[2])),
+			Failures:    int(toInt(v[3])),
+			Trigger:     jobs.Trigger(toString(v[4])),
+			ScheduledAt: fromMillis(toInt(v[5])),
+			Priority:    int(toInt(v[6])),
+			Digest:      toString(v[7]),
+			Epoch:       epoch,
+		}
+		c.Job, _ = jobs.JobOf(c.RunID)
+		if p := toString(v[8]); p != "" {
+			if err := json.Unmarshal([]byte(p), &c.Params); err != nil {
+				return nil, false, fmt.Errorf("claim runs: params of %s: %w", c.RunID, err)
+			}
+		}
+		claims = append(claims, c)
+	}
+	return claims, more, nil
+}
+
+// Renew renews leases; the answers are in the order of refs.
+func (s *Store) Renew(ctx context.Context, refs []jobs.LeaseRef) ([]jobs.RenewAnswer, error) {
+	answers := make([]jobs.RenewAnswer, 0, len(refs))
+	for len(refs) > 0 {
+		n := min(len(refs), 500)
+		args := make([]any, 0, 2+2*n)
+		args = append(args, s.opts.Lease.Milliseconds(), n)
+		for _, r := range refs[:n] {
+			args = append(args, r.RunID, r.Token)
+		}
+		reply, err := s.evalOnce(ctx, s.cmd, renewScript, []string{s.keys.probe(), s.keys.leases()}, args)
+		if err != nil {
+			return nil, wrap("renew leases", err)
+		}
+		values, _ := reply.([]any)
+		if len(values) != n {
+			return nil, fmt.Errorf("renew leases: %d answers for %d leases", len(values), n)
+		}
+		for _, v := range values {
+			answers = append(answers, jobs.RenewAnswer(toString(v)))
+		}
+		refs = refs[n:]
+	}
+	return answers, nil
+}
+
+// Release gives runs back: to the head of their queue, or parked.
+func (s *Store) Release(ctx context.Context, releases []jobs.Release) error {
+	for len(releases) > 0 {
+		n := min(len(releases), 250)
+		args := make([]any, 0, 3+4*n)
+		args = append(args, s.opts.Node, anyRoute, n)
+		for _, r := range releases[:n] {
+			args = append(args, r.RunID, r.Token, string(r.Kind), text(r.Reason))
+		}
+		_, err := s.eval(ctx, releaseScript, []string{s.keys.probe(), s.keys.leases(), s.keys.events(), s.keys.sequence()}, args...)
+		if err != nil {
+			return fmt.Errorf("release runs: %w", err)
+		}
+		releases = releases[n:]
+	}
+	return nil
+}
+
+// bellPoll is how long WaitBell blocks at most, and so how long a run can wait
+// when its bell token was lost.
+const bellPoll = time.Second
+
+// WaitBell blocks until a token could be taken from a bell of this node's routes
+// (true), or about a second has passed (false). When ctx ends it returns at once
+// and never works again: the connection is closed under it.
+func (s *Store) WaitBell(ctx context.Context) (bool, error) {
+	stop := context.AfterFunc(ctx, func() { _ = s.block.Close() })
+	defer stop()
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	timed, cancel := context.WithTimeout(context.WithoutCancel(ctx), bellPoll+2*time.Second)
+	defer cancel()
+	_, err := s.block.BLPop(timed, bellPoll, s.keys.bell(anyRoute), s.keys.bell(nodeRoute(s.opts.Boot))).Result()
+	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case err == redis.Nil:
+		return false, nil
+	case err != nil:
+		return false, wrap("wait for the bell", err)
+	}
+	return true, nil
+}
+
+// ReturnBell puts a token back that this node had no slot for.
+func (s *Store) ReturnBell(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, opBudget)
+	defer cancel()
+	return wrap("return the bell token", s.cmd.LPush(ctx, s.keys.bell(anyRoute), "1").Err())
+}
+
+// Trigger starts a run that no tick asked for.
+func (s *Store) Trigger(ctx context.Context, req jobs.TriggerRequest) (jobs.TriggerReply, error) {
+	id, params := jobs.ManualRunID(req.Job.Name, req.Unique), ""
+	if len(req.Params) > 0 {
+		b, err := json.Marshal(req.Params)
+		if err != nil {
+			return jobs.TriggerReply{}, fmt.Errorf("trigger %s: %w", req.Job.Name, err)
+		}
+		params = string(b)
+	}
+	reply, err := s.eval(ctx, triggerScript,
+		[]string{s.keys.probe(), s.keys.request(req.Job.Name, req.RequestID), s.keys.events(), s.keys.sequence()},
+		anyRoute, req.Job.Name, id, req.RequestID, requestKeep.Milliseconds(), req.Job.Priority, string(req.Job.Overlap),
+		req.Job.Digest, params, text(req.Reason), text(req.By))
+	if err != nil {
+		return jobs.TriggerReply{}, fmt.Errorf("trigger %s: %w", req.Job.Name, err)
+	}
+	v, _ := reply.([]any)
+	if len(v) != 2 {
+		return jobs.TriggerReply{}, fmt.Errorf("trigger %s: unexpected reply %v", req.Job.Name, reply)
+	}
+	switch id := toString(v[1]); toString(v[0]) {
+	case "busy":
+		return jobs.TriggerReply{InTheWay: id}, nil
+	case "repeated":
+		return jobs.TriggerReply{RunID: id, Repeated: true}, nil
+	default:
+		return jobs.TriggerReply{RunID: id}, nil
+	}
+}
+
+// requestKeep is how long the same request id means the same run.
+const requestKeep = 24 * time.Hour

@@ -1,0 +1,79 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"carillon/jobs"
+)
+
+// nodeKeep is how long a node's record and its schedules outlive the last
+// heartbeat. A node is live for nodeLive only.
+const nodeKeep = time.Minute
+
+// Heartbeat says that this node lives. schedules are the ones it can execute,
+// the current one first. It returns the boot id of another live process that
+// uses the same node name, or "".
+func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Schedule) (namesake string, err error) {
+	digests := make([]string, len(schedules))
+	for i, sc := range schedules {
+		digests[i] = sc.Digest
+	}
+	reply, err := s.eval(ctx, heartbeatScript,
+		[]string{s.keys.probe(), s.keys.nodes(), s.keys.node(s.opts.Node), s.keys.events(), s.keys.sequence()},
+		s.opts.Node, s.opts.Boot, nodeKeep.Milliseconds(), strings.Join(digests, " "),
+		"slots", n.Slots, "running", n.Running, "started_at", millis(n.StartedAt),
+		"clock_offset_ms", s.ClockOffset().Milliseconds(), "version", text(n.Version))
+	if err != nil {
+		return "", fmt.Errorf("heartbeat: %w", err)
+	}
+	v, _ := reply.([]any)
+	if len(v) != 2 {
+		return "", fmt.Errorf("heartbeat: unexpected reply %v", reply)
+	}
+	for _, digest := range strings.Fields(toString(v[1])) {
+		for _, sc := range schedules {
+			if sc.Digest == digest {
+				if err := s.publishSchedule(ctx, sc); err != nil {
+					return "", err
+				}
+			}
+		}
+	}
+	return toString(v[0]), nil
+}
+
+// publishSchedule writes which definition each job has in a schedule: digests
+// only, never what a job executes.
+func (s *Store) publishSchedule(ctx context.Context, sc *jobs.Schedule) error {
+	ctx, cancel := context.WithTimeout(ctx, opBudget)
+	defer cancel()
+	key := s.keys.schedule(sc.Digest)
+	for list := sc.Jobs; ; {
+		n := min(len(list), 1000)
+		fields := make([]any, 0, 2*n)
+		for _, j := range list[:n] {
+			fields = append(fields, j.Name, j.Digest)
+		}
+		if n > 0 {
+			if err := s.cmd.HSet(ctx, key, fields...).Err(); err != nil {
+				return wrap("publish the schedule's digests", err)
+			}
+		}
+		if list = list[n:]; len(list) == 0 {
+			return wrap("publish the schedule's digests", s.cmd.PExpire(ctx, key, nodeKeep).Err())
+		}
+	}
+}
+
+// Leave takes this node off the list.
+func (s *Store) Leave(ctx context.Context) error {
+	_, err := s.eval(ctx, leaveScript,
+		[]string{s.keys.probe(), s.keys.nodes(), s.keys.node(s.opts.Node), s.keys.events(), s.keys.sequence()}, s.opts.Node, s.opts.Boot)
+	if err != nil {
+		return fmt.Errorf("leave: %w", err)
+	}
+	return nil
+}

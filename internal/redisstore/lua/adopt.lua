@@ -1,0 +1,55 @@
+-- adopt: the first act of a term and of a reload, before any tick is committed:
+-- every scheduled job has a cursor, and a job whose timing changed starts anew.
+--
+-- KEYS: probe, leader, cursors
+-- ARGV: prefix, token, number of jobs, then for each job: name, timing digest;
+--       then the names of jobs that have a cursor and are not in the file
+-- Returns: {1, cursor ms of each job in order}; {0} when the token does not hold the seat.
+-- A cursor is "ms timing" or, for a job gone from the file, "ms timing gone-since-ms".
+-- Uses: common, ledger
+local GONE_KEEP_MS = 604800000 -- 7 days
+
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
+
+local n = tonumber(ARGV[3])
+local reply = { 1 }
+if n > 0 then
+  local names = {}
+  for i = 1, n do names[i] = ARGV[2 + 2 * i] end
+  local values = {}
+  each(names, 800, function(l, from, to)
+    for _, v in ipairs(redis.call('HMGET', KEYS[3], unpack(l, from, to))) do values[#values + 1] = v end
+  end)
+  local set = {}
+  for i = 1, n do
+    local name, timing = names[i], ARGV[3 + 2 * i]
+    local at, had, gone
+    if values[i] then at, had, gone = string.match(values[i], '^(%d+) (%S+) ?(%d*)$') end
+    local keep = at and had == timing and gone == ''
+    if not keep then
+      if at then
+        local reason = 'schedule changed'
+        if gone ~= '' then reason = 'not in schedule' end
+        record(name, { ledger_range(at, 'skipped', NOW, 0, '-', reason) })
+      end
+      at = NOW
+      set[#set + 1] = name
+      set[#set + 1] = NOW .. ' ' .. timing
+    end
+    reply[i + 1] = tonumber(at)
+  end
+  variadic('HSET', KEYS[3], set)
+end
+
+for i = 4 + 2 * n, #ARGV do
+  local value = redis.call('HGET', KEYS[3], ARGV[i])
+  if value then
+    local at, timing, gone = string.match(value, '^(%d+) (%S+) ?(%d*)$')
+    if gone == '' then
+      redis.call('HSET', KEYS[3], ARGV[i], at .. ' ' .. timing .. ' ' .. NOW)
+    elseif not gone or tonumber(gone) < NOW - GONE_KEEP_MS then
+      redis.call('HDEL', KEYS[3], ARGV[i])
+    end
+  end
+end
+return reply

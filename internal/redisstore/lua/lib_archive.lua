@@ -1,0 +1,83 @@
+-- lib_archive: what happens to a run that reached a final state.
+
+local HISTORY_CAP = 100 -- runs kept for each job
+local FAILURES_CAP = 50 -- of those that did not succeed, kept beyond the history
+local RECENT_CAP = 1000 -- runs in the list over all jobs
+local KEEP_MS = 2592000000 -- 30 days: finished runs, and the lists that name them
+local LOG_CAP = 4194304 -- bytes of output kept for each job
+
+-- forget(ids): a run that no list names any more takes its hash and log along.
+local function forget(ids)
+  if #ids == 0 then return end
+  local keys = {}
+  for _, id in ipairs(ids) do
+    keys[#keys + 1] = P .. 'run:' .. id
+    keys[#keys + 1] = P .. 'log:' .. id
+  end
+  each(keys, 800, function(l, from, to) redis.call('DEL', unpack(l, from, to)) end)
+end
+
+-- archive(job, done): done is a list of {id=, ok=} that just became final, the
+-- oldest first. Takes them out of the active set and into the history.
+local function archive(job, done)
+  local history, failures, active = P .. 'history:' .. job, P .. 'failures:' .. job, P .. 'active:' .. job
+  local ids, bad = {}, {}
+  for i, d in ipairs(done) do
+    ids[i] = d.id
+    if not d.ok then bad[#bad + 1] = d.id end
+  end
+  variadic('SREM', active, ids)
+  variadic('LPUSH', history, ids)
+  redis.call('PEXPIRE', history, KEEP_MS)
+  if #bad > 0 then
+    variadic('LPUSH', failures, bad)
+    redis.call('PEXPIRE', failures, KEEP_MS)
+    local over = redis.call('LLEN', failures) - FAILURES_CAP
+    if over > 0 then
+      local gone = {}
+      for _, id in ipairs(redis.call('RPOP', failures, over)) do
+        -- Still among the latest runs: it goes when the history drops it.
+        if not redis.call('LPOS', history, id) then gone[#gone + 1] = id end
+      end
+      forget(gone)
+    end
+  end
+  local over = redis.call('LLEN', history) - HISTORY_CAP
+  if over > 0 then
+    local dropped = redis.call('RPOP', history, over)
+    local kept = {}
+    for _, id in ipairs(redis.call('LRANGE', failures, 0, -1)) do kept[id] = true end
+    local gone = {}
+    for _, id in ipairs(dropped) do
+      if not kept[id] then gone[#gone + 1] = id end
+    end
+    forget(gone)
+  end
+end
+
+-- remember(recent, ids): the list over all jobs, newest first.
+local function remember(recent, ids)
+  variadic('LPUSH', recent, ids)
+  redis.call('LTRIM', recent, 0, RECENT_CAP - 1)
+  redis.call('PEXPIRE', recent, KEEP_MS)
+end
+
+-- account_log(job, id, bytes): output has a budget for each job; the oldest
+-- logs make room.
+local function account_log(job, id, bytes)
+  local logs, size_key = P .. 'logs:' .. job, P .. 'logsize:' .. job
+  redis.call('LPUSH', logs, bytes .. ' ' .. id)
+  redis.call('PEXPIRE', logs, KEEP_MS)
+  local total = redis.call('INCRBY', size_key, bytes)
+  redis.call('PEXPIRE', size_key, KEEP_MS)
+  while total > LOG_CAP do
+    local oldest = redis.call('RPOP', logs)
+    if not oldest then
+      redis.call('DEL', size_key)
+      return
+    end
+    local size, owner = string.match(oldest, '^(%d+) (.*)$')
+    if owner ~= id then redis.call('DEL', P .. 'log:' .. owner) end
+    total = redis.call('DECRBY', size_key, size)
+  end
+end

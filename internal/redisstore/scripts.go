@@ -1,0 +1,96 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/sha1"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"carillon/jobs"
+)
+
+//go:embed lua/*.lua
+var luaFiles embed.FS
+
+// script is one Lua file with the libraries its header names in front of it.
+// Every script answers a repeated call as it answered the first, which is what
+// allows the retries in Store.eval.
+type script struct {
+	name string
+	text string
+	sha  string
+}
+
+func (s *script) load(ctx context.Context, c redis.Cmdable) error {
+	return c.ScriptLoad(ctx, s.text).Err()
+}
+
+// The scripts, one job each.
+var (
+	termScript      = newScript("term")
+	adoptScript     = newScript("adopt")
+	commitScript    = newScript("commit")
+	triggerScript   = newScript("trigger")
+	claimScript     = newScript("claim")
+	finishScript    = newScript("finish")
+	renewScript     = newScript("renew")
+	releaseScript   = newScript("release")
+	sweepScript     = newScript("sweep")
+	heartbeatScript = newScript("heartbeat")
+	leaveScript     = newScript("leave")
+	announceScript  = newScript("announce")
+)
+
+func allScripts() []*script {
+	return []*script{termScript, adoptScript, commitScript, triggerScript, claimScript, finishScript,
+		renewScript, releaseScript, sweepScript, heartbeatScript, leaveScript, announceScript}
+}
+
+var usesLine = regexp.MustCompile(`(?m)^-- Uses: (.*)$`)
+
+// newScript puts a script together. A missing file is a programming error that
+// every test meets, hence the panic at start.
+func newScript(name string) *script {
+	body := readLua(name + ".lua")
+	uses := usesLine.FindStringSubmatch(body)
+	if uses == nil {
+		panic("redisstore: lua/" + name + ".lua has no Uses line")
+	}
+	var text strings.Builder
+	text.WriteString(movesTable())
+	for _, lib := range strings.Split(uses[1], ", ") {
+		text.WriteString(readLua("lib_" + lib + ".lua"))
+	}
+	text.WriteString(body)
+	sum := sha1.Sum([]byte(text.String()))
+	return &script{name: name, text: text.String(), sha: hex.EncodeToString(sum[:])}
+}
+
+func readLua(file string) string {
+	b, err := luaFiles.ReadFile("lua/" + file)
+	if err != nil {
+		panic("redisstore: " + err.Error())
+	}
+	return string(b)
+}
+
+// movesTable renders the table of legal moves, so that the scripts and Go can
+// never disagree about it.
+func movesTable() string {
+	var b strings.Builder
+	b.WriteString("local MOVES = {\n")
+	for _, s := range jobs.States() {
+		fmt.Fprintf(&b, "  %s = {", s)
+		for _, m := range s.Moves() {
+			fmt.Fprintf(&b, " %s = true,", m)
+		}
+		b.WriteString(" },\n")
+	}
+	b.WriteString("}\n")
+	return b.String()
+}

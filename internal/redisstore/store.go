@@ -1,0 +1,215 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Options say which Redis, and as whom. Only URL is required to read.
+type Options struct {
+	URL       string // redis://[user:password@]host:port/db, rediss://…, unix:///path
+	Namespace string // default "carillon"
+	Node      string // this node's name; empty for a reader
+	Boot      string // this process' id; empty for a reader
+	Lease     time.Duration
+	Logger    *slog.Logger // default: discards
+	// Dialer replaces the network, for tests.
+	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// Store is the only thing that speaks to Redis. It is safe for concurrent use.
+type Store struct {
+	opts  Options
+	keys  keys
+	log   *slog.Logger
+	clock *clock
+
+	cmd   *redis.Client // scripts and reads
+	lead  *redis.Client // the lock alone, so that nothing queues before a renewal
+	block *redis.Client // the bell alone: it sits in BLPOP
+	sub   *redis.Client // pub/sub
+
+	vacant chan struct{}
+}
+
+// namespacePattern keeps the hash tag and the glob patterns of ACLs intact.
+var namespacePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// Open checks the options and builds the clients. It does not connect.
+func Open(opts Options) (*Store, error) {
+	if opts.Namespace == "" {
+		opts.Namespace = "carillon"
+	}
+	if !namespacePattern.MatchString(opts.Namespace) {
+		return nil, fmt.Errorf("namespace %q: expected 1 to 64 of A-Z a-z 0-9 _ . -", opts.Namespace)
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Lease <= 0 {
+		opts.Lease = 30 * time.Second
+	}
+	base, err := parseURL(opts.URL)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Dialer != nil {
+		base.Dialer = opts.Dialer
+	}
+	s := &Store{
+		opts:   opts,
+		keys:   newKeys(opts.Namespace),
+		log:    opts.Logger,
+		clock:  newClock(opts.Lease / 6),
+		vacant: make(chan struct{}, 1),
+	}
+	s.cmd = client(base, 2*time.Second, 16)
+	s.lead = client(base, 2*time.Second, 2)
+	s.block = client(base, 2*time.Second, 2)
+	s.sub = client(base, 2*time.Second, 2)
+	return s, nil
+}
+
+// client applies the settings that keep go-redis honest: no retries of its own
+// (they repeat mutating calls), deadlines from the context, no extra commands on
+// connect and no lookups in the constructor.
+func client(base *redis.Options, io time.Duration, pool int) *redis.Client {
+	o := *base
+	o.Protocol = 2
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o.MaxRetries = -1
+	o.ContextTimeoutEnabled = true
+	o.DialTimeout = io
+	o.ReadTimeout = io
+	o.WriteTimeout = io
+	o.DialerRetries = 1
+	o.PoolSize = pool
+	o.PoolTimeout = io
+	o.PipelinePoolSize = -1
+	return redis.NewClient(&o)
+}
+
+func parseURL(raw string) (*redis.Options, error) {
+	if raw == "" {
+		return nil, errors.New("redis address is empty: expected redis://HOST:PORT/DB")
+	}
+	if !strings.Contains(raw, "://") {
+		raw = "redis://" + raw
+	}
+	o, err := redis.ParseURL(raw)
+	if err != nil {
+		// The library's error may quote the URL, and the URL may hold a password.
+		return nil, fmt.Errorf("redis address %s: expected redis://[USER:PASSWORD@]HOST:PORT/DB, rediss://… or unix:///PATH", Redact(raw))
+	}
+	if o.TLSConfig != nil {
+		o.TLSConfig.MinVersion = tls.VersionTLS12
+	}
+	return o, nil
+}
+
+// Redact returns a Redis URL without its password.
+func Redact(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		if at := strings.LastIndex(raw, "@"); at >= 0 {
+			return "redis://***@" + raw[at+1:]
+		}
+		return raw
+	}
+	return u.Redacted()
+}
+
+// Addr is the Redis address without credentials, for people.
+func (s *Store) Addr() string { return s.cmd.Options().Addr }
+
+// Close closes every connection. Calls under way fail.
+func (s *Store) Close() error {
+	return errors.Join(s.cmd.Close(), s.lead.Close(), ignoreClosed(s.block.Close()), s.sub.Close())
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, redis.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Ping connects and checks that the server serves us: address, password and
+// database. It does not write, so a replica passes; see CheckWritable.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return wrap("connect to Redis at "+s.Addr(), s.cmd.Ping(ctx).Err())
+}
+
+// CheckWritable finds out whether scripts may write here.
+func (s *Store) CheckWritable(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return wrap("write to Redis at "+s.Addr(), s.cmd.Del(ctx, s.keys.probe()).Err())
+}
+
+// opBudget bounds one operation with all its retries. Callers that must not give
+// up repeat the whole call.
+const opBudget = 3 * time.Second
+
+// eval runs a script and repeats it after errors that a repeat can heal. Every
+// script is written to answer a repeat as it answered the first call.
+func (s *Store) eval(ctx context.Context, sc *script, keys []string, args ...any) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, opBudget)
+	defer cancel()
+	var reply any
+	err := s.retry(ctx, sc.name, func(ctx context.Context) error {
+		var err error
+		reply, err = s.evalOnce(ctx, s.cmd, sc, keys, args)
+		return err
+	})
+	return reply, err
+}
+
+func (s *Store) evalOnce(ctx context.Context, c redis.Cmdable, sc *script, keys []string, args []any) (any, error) {
+	args = append([]any{s.keys.prefix}, args...)
+	reply, err := c.EvalSha(ctx, sc.sha, keys, args...).Result()
+	if isNoScript(err) {
+		if err = sc.load(ctx, c); err == nil {
+			reply, err = c.EvalSha(ctx, sc.sha, keys, args...).Result()
+		}
+	}
+	return reply, err
+}
+
+func isNoScript(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") }
+
+// retry repeats f while its error is transient and ctx lasts.
+func (s *Store) retry(ctx context.Context, op string, f func(ctx context.Context) error) error {
+	pause := 25 * time.Millisecond
+	for {
+		err := f(ctx)
+		if err == nil || errors.Is(err, redis.Nil) {
+			return err
+		}
+		err = wrap(op, err)
+		if class := ClassOf(err); (class != Transient && class != Down) || ctx.Err() != nil {
+			return err
+		}
+		pause = min(2*pause, time.Second)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(rand.Int64N(int64(pause)) + 1)):
+		}
+	}
+}
