@@ -1,0 +1,352 @@
+package jobs
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A decoder walks the nodes of one file and collects every problem it meets.
+// It never stops at the first: whoever mends a file wants the whole list.
+//
+// yaml.v3 could decode into structs, but it then names Go types, knows no
+// columns, takes 010 for 8 and stops at what it cannot read. The walker asks
+// the nodes for the text as it was written.
+type decoder struct {
+	file     string
+	job      string // the job being read, for the messages
+	problems []Problem
+
+	budget int  // what is left for aliases to expand to
+	spent  bool // the budget ran out; said once
+
+	places map[string]string // key -> the mapping it belongs to, for hints
+	zones  map[string]*time.Location
+	specs  map[specKey]*Spec
+}
+
+type specKey struct{ expr, zone string }
+
+func newDecoder(file string) *decoder {
+	return &decoder{file: file, places: keyPlaces(), zones: map[string]*time.Location{}, specs: map[specKey]*Spec{}}
+}
+
+func (d *decoder) problem(at *yaml.Node, format string, args ...any) {
+	d.problemAt(at.Line, at.Column, format, args...)
+}
+
+func (d *decoder) problemAt(line, column int, format string, args ...any) {
+	d.problems = append(d.problems, Problem{
+		File: d.file, Line: max(line, 1), Column: max(column, 1), Job: d.job, Message: fmt.Sprintf(format, args...),
+	})
+}
+
+// An entry is one key of a mapping with its value, aliases resolved.
+type entry struct {
+	key    string
+	prefix string // where the mapping sits: "retry." or ""
+	at     *yaml.Node
+	value  *yaml.Node
+}
+
+// path is how a message names the key: "retry.attempts".
+func (e entry) path() string { return e.prefix + e.key }
+
+// A field is one key that a mapping may have: its name and how its value is
+// read into a T. Fields are read in the order of their table, not of the file.
+type field[T any] struct {
+	key  string
+	read func(d *decoder, e entry, into *T)
+}
+
+// A shape is everything a mapping may contain.
+type shape[T any] struct {
+	what   string // for messages: "a job", "retry"
+	prefix string // of the paths of its keys
+	fields []field[T]
+}
+
+func (s *shape[T]) keys() []string {
+	names := make([]string, len(s.fields))
+	for i, f := range s.fields {
+		names[i] = f.key
+	}
+	return names
+}
+
+// found is what a mapping did contain, so that relations between keys can be
+// checked where they were written.
+type found []entry
+
+func (f found) get(key string) (entry, bool) {
+	for _, e := range f {
+		if e.key == key {
+			return e, true
+		}
+	}
+	return entry{}, false
+}
+
+func (f found) has(key string) bool { _, ok := f.get(key); return ok }
+
+// object reads a mapping of that shape into a value. expected completes the
+// message when the value is no mapping at all.
+func object[T any](d *decoder, e entry, s *shape[T], expected string, into *T) (found, bool) {
+	entries, ok := d.mapping(e, s.prefix, expected)
+	if !ok {
+		return nil, false
+	}
+	known := entries[:0:0]
+	for _, e := range entries {
+		if s.knows(e.key) {
+			known = append(known, e)
+		} else {
+			d.problem(e.at, "unknown key %s in %s%s", quoted(e.key), s.what, d.hintForKey(e, s.keys()))
+		}
+	}
+	for _, f := range s.fields {
+		if e, ok := found(known).get(f.key); ok {
+			f.read(d, e, into)
+		}
+	}
+	return known, true
+}
+
+func (s *shape[T]) knows(key string) bool {
+	for i := range s.fields {
+		if s.fields[i].key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// mapping lists the entries of a mapping: merge keys (<<) applied, duplicates
+// reported, keys as text.
+func (d *decoder) mapping(e entry, prefix, expected string) ([]entry, bool) {
+	n := d.resolve(e.value)
+	if n.Kind != yaml.MappingNode || foreignTag(n) {
+		d.mismatch(e, expected)
+		return nil, false
+	}
+	return d.entries(n, prefix, nil), true
+}
+
+// entries does the work of mapping; merging holds the mappings around, because
+// a mapping may name itself in its own merge key.
+func (d *decoder) entries(n *yaml.Node, prefix string, merging []*yaml.Node) []entry {
+	list := make([]entry, 0, len(n.Content)/2)
+	at := d.index(len(n.Content))
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		keyNode, value := n.Content[i], n.Content[i+1]
+		key := d.resolve(keyNode)
+		switch {
+		case d.spent:
+			return list
+		case key.Kind != yaml.ScalarNode:
+			d.problem(keyNode, "%s cannot be a key; expected a name", kindOf(key))
+		case key.Tag == "!!merge":
+			merges = append(merges, value)
+		default:
+			if first, ok := at.find(list, key.Value); ok {
+				d.problem(keyNode, "duplicate key %s; first given in line %d", quoted(key.Value), first.at.Line)
+				continue
+			}
+			at.add(key.Value, len(list))
+			list = append(list, entry{key: key.Value, prefix: prefix, at: keyNode, value: value})
+		}
+	}
+	merging = append(merging, n)
+	for _, m := range merges {
+		for _, base := range d.merged(m, merging) {
+			for _, e := range d.entries(base, prefix, merging) {
+				// What the mapping says itself wins; of several bases the first.
+				if _, ok := at.find(list, e.key); !ok {
+					at.add(e.key, len(list))
+					list = append(list, e)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// merged are the mappings that a merge key names.
+func (d *decoder) merged(value *yaml.Node, merging []*yaml.Node) []*yaml.Node {
+	n := d.resolve(value)
+	list := []*yaml.Node{value}
+	if n.Kind == yaml.SequenceNode {
+		list = n.Content
+	}
+	var bases []*yaml.Node
+	for _, v := range list {
+		base := d.resolve(v)
+		switch {
+		case d.spent:
+			return nil
+		case base.Kind != yaml.MappingNode:
+			d.problem(v, "<< takes an alias of a mapping, such as <<: *base, or a list of them; found %s", describe(base))
+		case contains(merging, base):
+			d.problem(v, "<< merges a mapping into itself")
+		default:
+			bases = append(bases, base)
+		}
+	}
+	return bases
+}
+
+func contains(nodes []*yaml.Node, n *yaml.Node) bool {
+	for _, m := range nodes {
+		if m == n {
+			return true
+		}
+	}
+	return false
+}
+
+// keyIndex finds keys of a mapping: by looking along short ones, with a map in
+// long ones, such as the one that holds all jobs.
+type keyIndex struct{ byKey map[string]int }
+
+func (d *decoder) index(content int) keyIndex {
+	if content < 64 {
+		return keyIndex{}
+	}
+	return keyIndex{byKey: make(map[string]int, content/2)}
+}
+
+func (x keyIndex) find(list []entry, key string) (entry, bool) {
+	if x.byKey == nil {
+		return found(list).get(key)
+	}
+	i, ok := x.byKey[key]
+	if !ok {
+		return entry{}, false
+	}
+	return list[i], true
+}
+
+func (x keyIndex) add(key string, i int) {
+	if x.byKey != nil {
+		x.byKey[key] = i
+	}
+}
+
+// list are the items of a sequence, as entries named like "command[0]".
+func (d *decoder) list(e entry, expected string) ([]entry, bool) {
+	n := d.resolve(e.value)
+	if n.Kind != yaml.SequenceNode || foreignTag(n) {
+		d.mismatch(e, expected)
+		return nil, false
+	}
+	items := make([]entry, len(n.Content))
+	for i, v := range n.Content {
+		items[i] = entry{key: fmt.Sprintf("%s[%d]", e.key, i), prefix: e.prefix, at: v, value: v}
+	}
+	return items, true
+}
+
+// resolve follows aliases and pays for what is read. A mapping or list behind
+// an alias is paid for each time, so a few lines of aliases of aliases cannot
+// grow into gigabytes.
+func (d *decoder) resolve(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	d.spend(n, nodeCost(n))
+	return n
+}
+
+// aliasBudget is how much a file may read beyond its own content. Ten thousand
+// jobs that merge a base of twenty keys take a tenth of it.
+const aliasBudget = 64 << 20
+
+func nodeCost(n *yaml.Node) int { return 32 + len(n.Value) + 8*len(n.Content) }
+
+// allow sets the budget for a document: reading it a few times over (keys are
+// looked at more than once) and what aliases and defaults add.
+func (d *decoder) allow(doc *yaml.Node) { d.budget = 4*treeCost(doc) + aliasBudget }
+
+func treeCost(n *yaml.Node) int {
+	total := nodeCost(n)
+	for _, c := range n.Content {
+		total += treeCost(c)
+	}
+	return total
+}
+
+func (d *decoder) spend(at *yaml.Node, cost int) {
+	d.budget -= cost
+	if d.budget < 0 && !d.spent {
+		d.spent = true
+		d.problem(at, "aliases and defaults expand to more than %d MiB; write less of it with anchors", aliasBudget>>20)
+	}
+}
+
+// mismatch reports a value of the wrong kind.
+func (d *decoder) mismatch(e entry, expected string) {
+	n := d.resolve(e.value)
+	if isNull(n) {
+		d.problem(e.at, "%s has no value; expected %s", e.path(), expected)
+		return
+	}
+	if foreignTag(n) {
+		d.problem(n, "%s has the tag %s, which means nothing here; expected %s", e.path(), n.Tag, expected)
+		return
+	}
+	d.problem(n, "%s is %s; expected %s", e.path(), describe(n), expected)
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// foreignTag reports a tag such as !secret or !!binary that asks for a meaning
+// this file format does not have.
+func foreignTag(n *yaml.Node) bool {
+	if n.Style&yaml.TaggedStyle == 0 {
+		return false
+	}
+	switch n.Tag {
+	case "!!str", "!!int", "!!float", "!!bool", "!!map", "!!seq", "!!null":
+		return false
+	}
+	return true
+}
+
+// describe says what a node is: "a list", "the text \"x\"".
+func describe(n *yaml.Node) string {
+	switch {
+	case isNull(n):
+		return "no value"
+	case n.Kind != yaml.ScalarNode:
+		return kindOf(n)
+	case n.Tag == "!!int" || n.Tag == "!!float":
+		return "the number " + shortened(n.Value)
+	case n.Tag == "!!bool":
+		return "the boolean " + n.Value
+	}
+	return "the text " + quoted(n.Value)
+}
+
+func kindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	return "a value"
+}
+
+// quoted is a text for a message: quoted, escaped and not long.
+func quoted(s string) string { return fmt.Sprintf("%q", shortened(s)) }
+
+func shortened(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
+}

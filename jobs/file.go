@@ -1,0 +1,274 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"gopkg.in/yaml.v3"
+)
+
+// MaxFileSize is the largest schedule file that is read.
+const MaxFileSize = 4 << 20
+
+// Version is the version of the file format this package reads.
+const Version = 1
+
+// Load reads and checks the schedule file at path. Everything that is wrong
+// with its content comes back at once, as a *FileError; a file that cannot be
+// read at all is an error that wraps the one of the file system.
+func Load(path string) (*Schedule, error) {
+	data, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read schedule: %w: name another file with --file or $CARILLON_FILE", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read schedule: %w", err)
+	}
+	s, err := Parse(path, data)
+	if err != nil {
+		return nil, err
+	}
+	s.Path = path
+	return s, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	// One byte more than allowed tells Parse that the file is too large, and
+	// keeps the wrong file (a disk image, /dev/zero) out of memory.
+	return io.ReadAll(io.LimitReader(f, MaxFileSize+1))
+}
+
+// Parse checks the text of a schedule file; name stands for the file in
+// messages. Errors are as with Load.
+func Parse(name string, data []byte) (*Schedule, error) {
+	d := newDecoder(name)
+	s := &Schedule{Timezone: "UTC", byName: map[string]*Job{}}
+	if doc := d.parse(data); doc != nil {
+		d.allow(doc)
+		d.schedule(doc, s)
+	}
+	if len(d.problems) > 0 {
+		return nil, newFileError(d.problems)
+	}
+	for _, j := range s.Jobs {
+		s.byName[j.Name] = j
+	}
+	s.Digest = scheduleDigest(s.Jobs)
+	return s, nil
+}
+
+// newJob holds every default of a job, in one place.
+func newJob() Job {
+	return Job{
+		Enabled:  true,
+		CatchUp:  CatchUp{Policy: CatchUpLatest, Window: 24 * time.Hour, Max: 100},
+		Overlap:  OverlapSkip,
+		Priority: 5,
+		Retry:    Retry{Attempts: 1, Backoff: 10 * time.Second, Factor: 2, MaxBackoff: 10 * time.Minute},
+	}
+}
+
+// fileValue is a file while it is read: jobs start as a copy of its defaults.
+type fileValue struct {
+	schedule *Schedule
+	defaults jobValue
+}
+
+// fileShape lists the keys of a file. The order matters: jobs are read last,
+// when the file's zone and defaults are known.
+var fileShape = shape[fileValue]{
+	what: "the file",
+	fields: []field[fileValue]{
+		{"version", readVersion},
+		{"timezone", readFileZone},
+		{"redis", readRedis},
+		{"defaults", readDefaults},
+		{"jobs", readJobs},
+	},
+}
+
+func (d *decoder) schedule(doc *yaml.Node, s *Schedule) {
+	f := fileValue{schedule: s, defaults: jobValue{job: newJob()}}
+	e := entry{key: "the file", at: doc, value: doc}
+	found, ok := object(d, e, &fileShape, `keys such as "timezone:" and "jobs:"`, &f)
+	if ok && !found.has("jobs") {
+		d.problem(doc, `there is no "jobs:"; expected at least one job under it`)
+	}
+}
+
+func readVersion(d *decoder, e entry, _ *fileValue) {
+	if v, ok := d.integer(e, 1, 1_000_000); ok && v != Version {
+		d.problem(e.value, "version is %d; this carillon reads version %d", v, Version)
+	}
+}
+
+func readFileZone(d *decoder, e entry, f *fileValue) { d.zone(e, &f.schedule.Timezone) }
+
+// zone reads a time zone into name and remembers its location.
+func (d *decoder) zone(e entry, name *string) {
+	s, ok := d.word(e, `a time zone such as "Europe/Berlin"`)
+	if !ok {
+		return
+	}
+	if _, err := d.location(s); err != nil {
+		d.problem(d.resolve(e.value), "%s: %v", e.path(), err)
+		return
+	}
+	*name = s
+}
+
+func (d *decoder) location(name string) (*time.Location, error) {
+	if loc, ok := d.zones[name]; ok {
+		return loc, nil
+	}
+	loc, err := LoadZone(name)
+	if err == nil {
+		d.zones[name] = loc
+	}
+	return loc, err
+}
+
+var redisShape = shape[fileValue]{
+	what: "redis", prefix: "redis.",
+	fields: []field[fileValue]{{"url", readRedisURL}},
+}
+
+func readRedis(d *decoder, e entry, f *fileValue) {
+	found, ok := object(d, e, &redisShape, `{url: "redis://host:6379/0"}`, f)
+	if ok && !found.has("url") {
+		d.problem(e.at, `redis has no url; expected {url: "redis://host:6379/0"}`)
+	}
+}
+
+// redisDatabase is the path of a redis URL: nothing, or the number of a database.
+var redisDatabase = regexp.MustCompile(`^/?[0-9]{0,6}$`)
+
+// readRedisURL checks the form only; the store that dials knows the rest. The
+// URL may hold a password, so no message repeats it.
+func readRedisURL(d *decoder, e entry, f *fileValue) {
+	s, ok := d.word(e, `a URL such as "redis://host:6379/0"`)
+	if !ok {
+		return
+	}
+	at := d.resolve(e.value)
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme == "" || u.Opaque != "":
+		hint := ""
+		if !strings.ContainsAny(s, "@/? ") {
+			hint = fmt.Sprintf("; did you mean %q?", "redis://"+s+"/0")
+		}
+		d.problem(at, `redis.url is not a URL; expected one such as "redis://host:6379/0"%s`, hint)
+	case u.Scheme == "unix":
+		f.schedule.Redis = s
+	case u.Scheme != "redis" && u.Scheme != "rediss":
+		d.problem(at, "redis.url begins with %q; expected redis://, rediss:// (TLS) or unix://%s", u.Scheme+"://",
+			didYouMean(u.Scheme, []string{"redis", "rediss", "unix"}))
+	case u.Hostname() == "":
+		d.problem(at, `redis.url names no host; expected one such as "redis://host:6379/0"`)
+	case !redisDatabase.MatchString(u.Path):
+		d.problem(at, `redis.url ends in %s; expected the number of a database, such as "/0"`, quoted(u.Path))
+	default:
+		f.schedule.Redis = s
+	}
+}
+
+func readDefaults(d *decoder, e entry, f *fileValue) {
+	v := jobValue{job: newJob(), schedule: f.schedule}
+	found, ok := object(d, e, &defaultsShape, "keys of a job, such as {timeout: 10m}", &v)
+	if !ok {
+		return
+	}
+	checkRelations(d, found, &v.job)
+	f.defaults = v
+}
+
+func readJobs(d *decoder, e entry, f *fileValue) {
+	const expected = "jobs by name, such as nightly-backup: {schedule: \"0 2 * * *\", run: ./backup.sh}"
+	entries, ok := d.mapping(e, "", expected)
+	if !ok {
+		return
+	}
+	if len(entries) == 0 {
+		d.problem(e.at, "jobs is empty; expected at least one job (a job that should rest keeps its place with enabled: false)")
+	}
+	names := make(map[string]bool, len(entries))
+	for _, job := range entries {
+		if d.spent {
+			return
+		}
+		names[job.key] = true
+		d.job = job.key
+		if why := badJobName(job.key); why != "" {
+			d.job = ""
+			d.problem(job.at, "%s", why)
+			d.job = job.key
+		}
+		if j := d.readJob(job, f); j != nil {
+			f.schedule.Jobs = append(f.schedule.Jobs, j)
+		}
+		d.job = ""
+	}
+}
+
+const maxJobName = 64
+
+const jobNameRule = `a job name has letters, digits, "_", "." and "-", begins with a letter or a digit, and has at most 64 characters`
+
+// badJobName says what is wrong with the name of a job, or "". Names become
+// parts of Redis keys, run ids and variables, so they are kept plain.
+func badJobName(name string) string {
+	if name == "" {
+		return "the name of a job is empty; " + jobNameRule
+	}
+	for i, r := range []rune(name) {
+		if plainNameRune(r) && (i > 0 || r != '_' && r != '.' && r != '-') {
+			continue
+		}
+		shown := fmt.Sprintf("%q", r)
+		if r > unicode.MaxASCII || r < ' ' {
+			shown = fmt.Sprintf("%q (U+%04X)", r, r)
+		}
+		where := fmt.Sprintf("has %s as character %d", shown, i+1)
+		if i == 0 {
+			where = "begins with " + shown
+		}
+		return fmt.Sprintf("job name %s %s; %s%s", quoted(name), where, jobNameRule, plainName(name))
+	}
+	if len(name) > maxJobName {
+		return fmt.Sprintf("job name %s has %d characters; %s", quoted(name), len(name), jobNameRule)
+	}
+	return ""
+}
+
+func plainNameRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.' || r == '-'
+}
+
+// plainName offers the name with its odd characters replaced.
+func plainName(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if plainNameRune(r) {
+			return r
+		}
+		return '-'
+	}, name)
+	plain = strings.Trim(plain, "-_.")
+	if plain == "" || len(plain) > maxJobName {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", plain)
+}

@@ -1,0 +1,77 @@
+package jobs
+
+import (
+	"fmt"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// synonyms are the words that people bring along from other schedulers.
+var synonyms = map[string]string{
+	"cron": "schedule", "cronexpr": "schedule", "when": "schedule", "every": "schedule", "at": "schedule", "spec": "schedule",
+	"cmd": "command", "exec": "command", "argv": "command", "args": "command", "shell": "run", "script": "run",
+	"environment": "env", "environ": "env", "envs": "env", "tz": "timezone", "location": "timezone", "zone": "timezone",
+	"retries": "retry", "max_attempts": "attempts", "tries": "attempts", "max_retries": "attempts", "delay": "backoff",
+	"multiplier": "factor", "cwd": "dir", "workdir": "dir", "working_dir": "dir", "working_directory": "dir", "directory": "dir",
+	"concurrency": "overlap", "concurrency_policy": "overlap", "misfire": "catch_up", "catchup_window": "catch_up",
+	"parameters": "params", "disabled": "enabled", "suspend": "enabled", "desc": "description", "name": "description",
+	"regex": "pattern", "regexp": "pattern", "match": "pattern", "status": "expect", "expected": "expect", "data": "body",
+	"webhook": "http", "request": "http", "handler": "func", "function": "func", "username": "user", "run_as": "user",
+	"addr": "url", "address": "url", "uri": "url", "verb": "method",
+}
+
+// keyPlaces says which mapping each key belongs to, for a key that stands at
+// the wrong depth. A key of several mappings is named with the first.
+func keyPlaces() map[string]string {
+	places := map[string]string{}
+	add := func(what string, keys []string) {
+		for _, k := range keys {
+			if _, ok := places[k]; !ok {
+				places[k] = what
+			}
+		}
+	}
+	add("a job", jobShape.keys())
+	add("the file, outside of jobs", fileShape.keys())
+	add("retry", retryShape.keys())
+	add("catch_up", catchUpShape.keys())
+	add("http", httpShape.keys())
+	add("a param", paramShape.keys())
+	return places
+}
+
+// hintForKey completes the message about an unknown key: what it probably
+// meant, where it belongs, or at least what is known here.
+func (d *decoder) hintForKey(e entry, known []string) string {
+	for _, k := range known {
+		if synonyms[strings.ToLower(e.key)] == k {
+			return fmt.Sprintf("; did you mean %q?", k)
+		}
+	}
+	if hint := didYouMean(e.key, known); hint != "" {
+		return hint
+	}
+	if place, ok := d.places[e.key]; ok {
+		return fmt.Sprintf("; %s is a key of %s: is it indented as it should be?", e.key, place)
+	}
+	hint := "; expected one of " + strings.Join(known, ", ")
+	if e.prefix == "" && isJob(e.value) && known[len(known)-1] == "jobs" {
+		return hint + "; jobs are written under jobs:"
+	}
+	return hint
+}
+
+// isJob reports whether a value looks like a job: it has an action.
+func isJob(n *yaml.Node) bool {
+	if n.Kind != yaml.MappingNode {
+		return false
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		switch n.Content[i].Value {
+		case "command", "run", "http", "func":
+			return true
+		}
+	}
+	return false
+}

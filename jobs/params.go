@@ -1,0 +1,112 @@
+package jobs
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxParamValue bounds one value: it is stored with the run and handed over in
+// the environment.
+const maxParamValue = 4096
+
+// ParamError says why the parameters given to a job were refused.
+type ParamError struct {
+	Job      string
+	Problems []string // at least one, in the order of names
+}
+
+// Error prints the problems on one line.
+func (e *ParamError) Error() string {
+	return fmt.Sprintf("job %q: %s", e.Job, strings.Join(e.Problems, "; "))
+}
+
+// BindParams checks the parameters given to a trigger against the declared
+// ones and fills in the defaults. The answer holds every declared parameter;
+// it is nil for a job without any. The error is a *ParamError that names every
+// undeclared, missing and unfit parameter at once.
+//
+// A value fits when the whole of it matches the pattern, or when it is the
+// default itself: an empty default stands for "not given" and need not match.
+func (j *Job) BindParams(given map[string]string) (map[string]string, error) {
+	var problems []string
+	declared := make([]string, len(j.Params))
+	for i, p := range j.Params {
+		declared[i] = p.Name
+	}
+	for _, name := range sortedKeys(given) {
+		if !slices.Contains(declared, name) {
+			problems = append(problems, undeclared(name, declared))
+		}
+	}
+	var bound map[string]string
+	if len(j.Params) > 0 {
+		bound = make(map[string]string, len(j.Params))
+	}
+	for _, p := range j.Params {
+		value, ok := given[p.Name]
+		if !ok {
+			if p.Required {
+				problems = append(problems, fmt.Sprintf("param %q is required: give it as %s=VALUE", p.Name, p.Name))
+			}
+			value = p.Default
+		} else if why := p.unfit(value); why != "" {
+			problems = append(problems, why)
+		}
+		bound[p.Name] = value
+	}
+	if len(problems) > 0 {
+		return nil, &ParamError{Job: j.Name, Problems: problems}
+	}
+	return bound, nil
+}
+
+func undeclared(name string, declared []string) string {
+	if len(declared) == 0 {
+		return fmt.Sprintf("param %q is not declared; the job declares no params", name)
+	}
+	return fmt.Sprintf("param %q is not declared; declared: %s%s", name, strings.Join(declared, ", "), didYouMean(name, declared))
+}
+
+// unfit says why the parameter cannot have that value, or "".
+func (p Param) unfit(value string) string {
+	if !p.Required && value == p.Default {
+		return ""
+	}
+	switch {
+	case len(value) > maxParamValue:
+		return fmt.Sprintf("param %q: the value has %d bytes; at most %d are allowed", p.Name, len(value), maxParamValue)
+	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
+		return fmt.Sprintf("param %q: the value is not text (UTF-8 without NUL)", p.Name)
+	case p.Pattern == "":
+		return ""
+	}
+	whole, err := wholePattern(p.Pattern)
+	if err != nil {
+		return fmt.Sprintf("param %q: pattern %q: %v", p.Name, p.Pattern, err)
+	}
+	if !whole.MatchString(value) {
+		return fmt.Sprintf("param %q: %s does not match the pattern %s", p.Name, quoted(value), p.Pattern)
+	}
+	return ""
+}
+
+// wholePattern compiles a pattern so that it must match all of a value. An
+// author who forgets the anchors of [0-9]+ does not mean "contains a digit".
+func wholePattern(pattern string) (*regexp.Regexp, error) {
+	if _, err := regexp.Compile(pattern); err != nil {
+		return nil, err // the words of the author's pattern, not of ours
+	}
+	return regexp.Compile(`\A(?:` + pattern + `)\z`)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,46 @@
+package jobs
+
+import (
+	"hash/fnv"
+	"math"
+	"time"
+)
+
+// RetryDelay is how long a run waits before its next attempt, after that many
+// failures (1 after the first). It grows by the factor from Backoff to
+// MaxBackoff (0: to the longest duration of a schedule file), then adds a
+// jitter of 0 to 20 %, so that runs which failed together do not come back
+// together. The jitter never makes it shorter. The same arguments give the
+// same delay; the run's id is a good seed.
+func RetryDelay(r Retry, failures int, seed string) time.Duration {
+	limit := r.MaxBackoff
+	if limit <= 0 || limit > maxDuration {
+		limit = maxDuration
+	}
+	base := time.Duration(0)
+	if r.Backoff > 0 {
+		// In floating point a delay that grew out of range is +Inf, which the
+		// comparison below caps like any other.
+		grown := float64(r.Backoff) * math.Pow(max(r.Factor, 1), float64(max(failures, 1)-1))
+		base = limit
+		if grown < float64(limit) {
+			base = time.Duration(grown)
+		}
+	}
+	return base + time.Duration(float64(base)*0.2*fraction(seed, failures))
+}
+
+// fraction spreads seeds evenly over [0, 1).
+func fraction(seed string, failures int) float64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(seed)) // a hash never fails
+	// FNV alone leaves neighbours (run ids that differ in one digit) close
+	// together in its high bits; this finisher spreads every bit.
+	x := h.Sum64() + uint64(max(failures, 0))*0x9e3779b97f4a7c15
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	x ^= x >> 33
+	return float64(x>>11) / (1 << 53)
+}
