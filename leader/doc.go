@@ -1,0 +1,78 @@
+// Package leader decides which node may lead, and for how long that node may
+// believe it.
+//
+// # What is not promised
+//
+// It is not promised that there is only one leader. A node that is stopped
+// between looking at its watch and sending a command leads, for that one
+// command, beside its successor; no lock in any store can prevent it. So the
+// lock is for efficiency: it keeps the others from doing the same work. What
+// keeps the data right is the token: every script that writes for the leader
+// names its term's token and is refused unless the lock holds exactly that
+// token at that moment. An epoch is given out with each term, but only for
+// people and logs to order terms by; nothing is decided by comparing epochs.
+//
+// Nor is it promised that somebody leads. While Redis is away nobody does, and
+// the electors wait for it, for ever, without giving up.
+//
+// # Authority
+//
+// The authority is one key, the lock, on the same Redis as the data it guards.
+// Its value is the term's token, node:boot:counter, which never repeats. It
+// expires TTL after it was last renewed. Who can make it hold their token leads.
+//
+// Trust is what a leader believes about that key without looking: it has the
+// lock from the moment it *began* the last attempt that succeeded, because the
+// store cannot have started counting earlier, for TTL less an allowance for
+// clocks that run at different speeds (1 % and 5 ms). It is counted on the
+// monotonic clock and on the wall clock, and the stricter one wins: the
+// monotonic clock stands still while a machine is suspended, the wall clock can
+// be set back. When the two disagree by more than 2 s the machine slept or its
+// clock was moved, and trust is over.
+//
+// # States
+//
+//	follow   look who holds the seat; sleep until it may be free, or until the
+//	         hint comes that it is; try to take it only then
+//	lead     run the caller's lead function with a context that ends with the
+//	         trust; renew every TTL/3
+//	join     the context has ended; give lead a moment to return
+//	resign   give the lock back and tell the others, then wait for lead to be
+//	         gone, then follow again
+//
+// One goroutine, the one in Run, walks through them and is the only one to
+// touch the lock. Being leader means being inside lead; there is no flag to
+// consult. Lead's context ends with a cause: ErrLost, ErrTrustExpired or
+// ErrClockJumped, or the cause of Run's own context.
+//
+// Resigning does not wait for lead to return (only a tenth of a second, so that
+// a commit in flight is not refused for nothing): once the lock is released
+// the scripts refuse the old token, so whatever lead still sends changes
+// nothing, and the successor need not wait for it. But no new term begins in
+// this process, and Run does not return, before lead has.
+//
+// # Renewal
+//
+// A renewal answers one of three things, and they are kept apart. Held: trust
+// starts again at the start of the attempt. Lost: the lock expired, or holds
+// another token; the term is over at once, and never taken up again, even if
+// the seat is still free, because what happened in between is unknown. No
+// answer: nothing is known, so it is asked again every TTL/6 until trust runs
+// out by itself.
+//
+// # Failure story
+//
+//	a leader resigns (SIGTERM)     the others are told; successor within 0.1 s or so
+//	the hint is lost               they look once a second
+//	a leader is killed             the lock expires; successor within TTL + 0.1 s
+//	a leader is stopped, resumed   as killed; on waking its context ends before
+//	                               anything else runs long, its scripts are refused
+//	a leader is cut off            steps down by its own clock before the lock expires
+//	Redis is restarted empty       the next renewal says lost: at most TTL/3 later
+//	                               someone is elected, with a higher epoch
+//	Redis answers nobody           the leader steps down when trust ends; all wait
+//	the reply to taking the lock   the lock holds a token of ours that nobody leads
+//	is lost                        with; its owner sees it when it looks and frees it
+//	lead fails                     the seat is given up, and this node waits up to a
+//	                               second so that another one may try
+package leader

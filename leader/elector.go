@@ -1,0 +1,268 @@
+package leader
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-redsync/redsync/v4"
+)
+
+// LeadFunc does a leader's work. It returns soon after ctx ends, whatever the
+// cause. Returning earlier, with or without an error, gives up the seat.
+type LeadFunc = func(ctx context.Context, term Term) error
+
+const (
+	// lookEvery is the longest a leader or follower goes without looking at
+	// its clocks or at the seat.
+	lookEvery = time.Second
+	// joinFor is how long resigning waits for lead to return. Longer only
+	// delays the successor; see the package comment.
+	joinFor = 100 * time.Millisecond
+	// warnAfter is how long lead may take to return before that is reported.
+	warnAfter = time.Second
+	// resignFor is how long giving back the lock may take. It has its own
+	// limit because the context of a resigning node has usually ended.
+	resignFor = time.Second
+)
+
+// Elector stands for election on behalf of one node. It may be used for one
+// Run at a time.
+type Elector struct {
+	seat Seat
+	cfg  Config
+	log  *slog.Logger
+
+	lock   *redsync.Redsync
+	born   time.Time // zero of the monotonic clock in readings
+	prefix string    // of all tokens of this process: node:boot:
+	terms  int       // tokens given out; Run's goroutine only
+
+	leading atomic.Pointer[Term]
+}
+
+// New returns an elector that does nothing until Run.
+func New(seat Seat, cfg Config) *Elector {
+	if cfg.TTL <= 0 {
+		cfg.TTL = DefaultTTL
+	}
+	if cfg.Boot == "" {
+		cfg.Boot = rand.Text()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Elector{
+		seat:   seat,
+		cfg:    cfg,
+		log:    cfg.Logger,
+		lock:   redsync.New(seat.Pool()),
+		born:   time.Now(),
+		prefix: cfg.Node + ":" + cfg.Boot + ":",
+	}
+}
+
+// Leading returns the term this node is in. It is for display: by the time the
+// caller looks at it, it may be over. Work that needs a leader belongs into
+// lead, and its writes carry the token.
+func (e *Elector) Leading() (Term, bool) {
+	if t := e.leading.Load(); t != nil {
+		return *t, true
+	}
+	return Term{}, false
+}
+
+// Run stands for election, and calls lead for each term it wins, until ctx
+// ends; then it resigns and returns nil. One lead runs at a time, and none is
+// left when Run returns. Errors of the store are waited out.
+func (e *Elector) Run(ctx context.Context, lead LeadFunc) error {
+	for {
+		c := e.follow(ctx)
+		if c == nil {
+			return nil
+		}
+		why := e.reign(ctx, c, lead)
+		if errors.Is(why, ErrReturned) {
+			pause(ctx, giveWay())
+		}
+	}
+}
+
+// candidacy is a lock that was taken, and since when it is trusted.
+type candidacy struct {
+	mutex *redsync.Mutex
+	term  Term
+	trust trust
+}
+
+// reign is a term, from the call of lead to its return. It returns why the
+// term ended.
+func (e *Elector) reign(run context.Context, c *candidacy, lead LeadFunc) error {
+	term := c.term
+	log := e.log.With("epoch", term.Epoch)
+	log.Info("leading", "token", term.Token)
+	began := time.Now()
+
+	ctx, cancel := context.WithCancelCause(run)
+	defer cancel(nil)
+	returned := make(chan error, 1)
+	e.leading.Store(&term)
+	go func() { returned <- lead(ctx, term) }()
+
+	why, done := e.hold(ctx, cancel, c, returned)
+	cancel(why)
+	why = context.Cause(ctx) // the first cause; the guard in hold may have been it
+	e.leading.Store(nil)
+	level := slog.LevelWarn
+	if run.Err() != nil {
+		level = slog.LevelInfo // as it was told to
+	}
+	log.Log(context.Background(), level, "no longer leading", "why", why, "after", time.Since(began).Round(time.Millisecond))
+
+	if !done {
+		done = joined(returned, joinFor)
+	}
+	if !errors.Is(why, ErrLost) {
+		e.resign(log, c)
+	}
+	if !done && !joined(returned, warnAfter) {
+		log.Warn("lead has not returned; this node stands for no election until it does", "for", warnAfter)
+		<-returned
+		log.Info("lead has returned")
+	}
+	return why
+}
+
+// hold keeps the lock until the term is over. It returns why it is, and whether
+// that is because lead returned.
+func (e *Elector) hold(ctx context.Context, cancel context.CancelCauseFunc, c *candidacy, returned <-chan error) (why error, done bool) {
+	left, why := c.trust.left(e.read())
+	if why != nil {
+		return why, false
+	}
+	// The guard ends the term on time even while a renewal hangs.
+	guard := time.AfterFunc(left, func() { cancel(ErrTrustExpired) })
+	defer guard.Stop()
+
+	next := c.trust.from.mono + e.cfg.TTL/3
+	failing := false
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	for {
+		wake.Reset(max(0, min(lookEvery, next-e.read().mono)))
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx), false
+		case err := <-returned:
+			return leadReturned(err), true
+		case <-wake.C:
+		}
+
+		now := e.read()
+		left, why := c.trust.left(now)
+		if why != nil {
+			return why, false
+		}
+		if now.mono < next {
+			continue
+		}
+		held, err := renew(ctx, c.mutex, min(e.callFor(), left))
+		switch {
+		case held:
+			c.trust.from = now
+			if left, why = c.trust.left(e.read()); why != nil {
+				return why, false // the answer came too late to be of use
+			}
+			guard.Reset(left)
+			next = now.mono + e.cfg.TTL/3
+			if failing {
+				e.log.Info("the seat is renewed again", "epoch", c.term.Epoch)
+			}
+			failing = false
+		case err == nil:
+			return ErrLost, false
+		case ctx.Err() != nil:
+			return context.Cause(ctx), false
+		default:
+			next = now.mono + e.cfg.TTL/6
+			if !failing {
+				e.log.Warn("renewing the seat fails; leading on until trust ends", "epoch", c.term.Epoch,
+					"left", left.Round(time.Millisecond), "error", err)
+			}
+			failing = true
+		}
+	}
+}
+
+// renew asks for another TTL. The lock is held (true, nil), lost (false, nil),
+// or there was no answer (false, err).
+func renew(ctx context.Context, m *redsync.Mutex, timeout time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	held, err := m.ExtendContext(ctx)
+	var taken *redsync.ErrTaken
+	if held || errors.As(err, &taken) || errors.Is(err, redsync.ErrExtendFailed) {
+		return held, nil
+	}
+	if err == nil {
+		return false, nil
+	}
+	return false, fmt.Errorf("renew: %w", err)
+}
+
+// resign gives the lock back and tells the others. It has its own time limit:
+// the context of the term has ended, that is why it is called.
+func (e *Elector) resign(log *slog.Logger, c *candidacy) {
+	ctx, cancel := context.WithTimeout(context.Background(), resignFor)
+	defer cancel()
+	released, err := c.mutex.UnlockContext(ctx)
+	var taken *redsync.ErrTaken
+	switch {
+	case released:
+	case errors.As(err, &taken), errors.Is(err, redsync.ErrLockAlreadyExpired):
+		return // it was not ours any more: nothing to give back, nothing to tell
+	default:
+		log.Warn("the seat was not given back; it expires by itself", "within", e.cfg.TTL, "error", err)
+		return
+	}
+	if err := e.seat.Resigned(ctx, c.term.Token, c.term.Node); err != nil {
+		log.Warn("the others were not told that the seat is vacant; they will see within a second", "error", err)
+	}
+}
+
+// leadReturned is the end of a term that lead itself ended.
+func leadReturned(err error) error {
+	if err == nil {
+		return ErrReturned
+	}
+	return fmt.Errorf("%w: %w", ErrReturned, err)
+}
+
+// joined waits for lead to return, at most for d.
+func joined(returned <-chan error, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-returned:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// mine reports whether this process made up the token.
+func (e *Elector) mine(token string) bool { return strings.HasPrefix(token, e.prefix) }
+
+// callFor is how long one call to the store may take.
+func (e *Elector) callFor() time.Duration { return e.cfg.TTL / 6 }
+
+// read looks at both clocks.
+func (e *Elector) read() reading {
+	now := time.Now()
+	return reading{mono: now.Sub(e.born), wall: now.Round(0)}
+}

@@ -1,0 +1,179 @@
+package leader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/go-redsync/redsync/v4"
+)
+
+const (
+	minBackoff = 50 * time.Millisecond
+	maxBackoff = time.Second
+	// complainEvery is how often a follower repeats that it cannot reach the store.
+	complainEvery = 5 * time.Second
+	// spread is the most by which followers are kept apart when a seat becomes
+	// vacant, so that most of them find it taken instead of fighting for it.
+	spread = 50 * time.Millisecond
+)
+
+// follow waits until this node holds the seat. It returns nil when ctx ended.
+func (e *Elector) follow(ctx context.Context) *candidacy {
+	var trouble trouble
+	for ctx.Err() == nil {
+		c, wait, err := e.look(ctx)
+		if c != nil {
+			return c
+		}
+		if err != nil {
+			wait = trouble.backoff(rand.Float64())
+			if ctx.Err() == nil && trouble.worthSaying(time.Now()) {
+				e.log.Warn("standing for election, but cannot be elected", "error", err)
+			}
+		} else {
+			trouble.over()
+		}
+		if e.sleep(ctx, wait) {
+			pause(ctx, jitter(spread))
+		}
+	}
+	return nil
+}
+
+// look sees who holds the seat, and takes it if nobody does. Otherwise it
+// returns when to look again.
+func (e *Elector) look(ctx context.Context) (*candidacy, time.Duration, error) {
+	call, cancel := context.WithTimeout(ctx, e.callFor())
+	holder, ttl, err := e.seat.Holder(call)
+	cancel()
+	switch {
+	case err != nil:
+		return nil, 0, fmt.Errorf("look at the seat: %w", err)
+	case holder == "":
+		return e.try(ctx)
+	case e.mine(holder):
+		// Nobody leads with it: this node is here. The reply to taking it, or
+		// to giving it back, was lost.
+		return nil, jitter(spread), e.free(ctx, holder)
+	case ttl < 0:
+		return nil, 0, fmt.Errorf("look at the seat: %s holds it for ever: delete the key %s, it has no expiry", holder, e.seat.LockKey())
+	}
+	return nil, lookAgain(ttl, rand.Float64()), nil
+}
+
+// try takes the vacant seat. A nil candidacy without an error means that
+// another node was faster.
+func (e *Elector) try(ctx context.Context) (*candidacy, time.Duration, error) {
+	e.terms++
+	token := fmt.Sprint(e.prefix, e.terms)
+	m := e.lock.NewMutex(e.seat.LockKey(),
+		redsync.WithExpiry(e.cfg.TTL),
+		redsync.WithTries(1),
+		redsync.WithTimeoutFactor(1.0/6), // as callFor
+		redsync.WithGenValueFunc(func() (string, error) { return token, nil }),
+	)
+	start := e.read()
+	// TryLock takes back a failed attempt, and must be able to do so after
+	// ctx has ended: else the seat would stay taken by nobody for a TTL. Its
+	// calls are limited by the factor above.
+	err := m.TryLockContext(context.WithoutCancel(ctx))
+	var taken *redsync.ErrTaken
+	if errors.As(err, &taken) {
+		return nil, jitter(spread), nil // now look how long the winner has it
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("take the seat: %w", err)
+	}
+
+	c := &candidacy{mutex: m, trust: trust{from: start, span: trustSpan(e.cfg.TTL)}}
+	call, cancel := context.WithTimeout(ctx, e.callFor())
+	defer cancel()
+	epoch, since, err := e.seat.Install(call, token, e.cfg.Node)
+	if err != nil {
+		if ferr := e.free(ctx, token); ferr != nil {
+			err = errors.Join(err, ferr)
+		}
+		return nil, 0, fmt.Errorf("begin a term: %w", err)
+	}
+	c.term = Term{Node: e.cfg.Node, Token: token, Epoch: epoch, Since: since}
+	return c, 0, nil
+}
+
+// free removes the lock if it holds token, a token of ours without a term.
+func (e *Elector) free(ctx context.Context, token string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.callFor())
+	defer cancel()
+	m := e.lock.NewMutex(e.seat.LockKey(), redsync.WithValue(token))
+	_, err := m.UnlockContext(ctx)
+	var taken *redsync.ErrTaken
+	if err == nil || errors.As(err, &taken) || errors.Is(err, redsync.ErrLockAlreadyExpired) {
+		return nil
+	}
+	return fmt.Errorf("free the seat: %w", err)
+}
+
+// lookAgain is when to look again at a seat that is held for ttl more, if it
+// is not renewed. r in [0, 1) sets the nodes apart.
+func lookAgain(ttl time.Duration, r float64) time.Duration {
+	apart := time.Duration(r * float64(spread))
+	if ttl >= lookEvery {
+		return lookEvery - apart
+	}
+	return min(ttl+time.Millisecond+apart, lookEvery)
+}
+
+// giveWay is how long a node whose lead failed leaves the seat to the others.
+func giveWay() time.Duration { return maxBackoff/4 + jitter(maxBackoff*3/4) }
+
+func jitter(most time.Duration) time.Duration { return rand.N(most) }
+
+// sleep waits for d, or for the hint that the seat is vacant. It reports
+// whether the hint came.
+func (e *Elector) sleep(ctx context.Context, d time.Duration) (hinted bool) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-e.seat.Vacancies():
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// pause waits for d whatever anybody hints.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// trouble is a row of failures: how long to wait, and when to say so.
+type trouble struct {
+	failures int
+	said     time.Time
+}
+
+// backoff counts a failure and returns how long to wait after it: doubling
+// from 50 ms to 1 s, the upper half of it by r in [0, 1).
+func (t *trouble) backoff(r float64) time.Duration {
+	d := min(minBackoff<<min(t.failures, 10), maxBackoff)
+	t.failures++
+	return d/2 + time.Duration(r*float64(d/2))
+}
+
+func (t *trouble) worthSaying(now time.Time) bool {
+	if !t.said.IsZero() && now.Sub(t.said) < complainEvery {
+		return false
+	}
+	t.said = now
+	return true
+}
+
+func (t *trouble) over() { *t = trouble{} }

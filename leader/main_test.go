@@ -1,0 +1,9 @@
+package leader_test
+
+import (
+	"testing"
+
+	"carillon/internal/redistest"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m) }
