@@ -252,3 +252,6 @@ func (s *Store) Trigger(ctx context.Context, req jobs.TriggerRequest) (jobs.Trig
 
 // requestKeep is how long the same request id means the same run.
 const requestKeep = 24 * time.Hour
+
+// Down reports whether err proves that Redis itself is not serving.
+func (s *Store) Down(err error) bool { return ClassOf(err) == Down }

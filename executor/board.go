@@ -1,0 +1,161 @@
+package executor
+
+import (
+	"sync"
+
+	"carillon/jobs"
+)
+
+// board is what the executor's goroutines share: free slots, results that wait
+// to be written, and whether there may be runs to claim. It is a mutex and a
+// condition; nothing here does I/O.
+type board struct {
+	mu      sync.Mutex
+	changed *sync.Cond
+	free    int
+	results []jobs.Result
+	hungry  bool                // runs may be waiting in Redis
+	closing bool                // no more claims
+	ended   bool                // and nothing more to write is to come
+	running map[string]*attempt // by token
+}
+
+func newBoard(slots int) *board {
+	b := &board{free: slots, running: make(map[string]*attempt), hungry: true}
+	b.changed = sync.NewCond(&b.mu)
+	return b
+}
+
+// take blocks until there is something to exchange and reserves it: results to
+// write, and slots to fill (at most share). ok is false when all is said.
+func (b *board) take(share int) (results []jobs.Result, want int, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		claim := b.hungry && !b.closing && b.free > 0
+		if len(b.results) > 0 || claim {
+			n := min(len(b.results), jobs.MaxBatch)
+			results = append(results, b.results[:n]...)
+			b.results = append(b.results[:0], b.results[n:]...)
+			if claim {
+				want = min(b.free, share)
+				b.free -= want
+				// Whoever finds that there is more says so again.
+				b.hungry = b.free > 0
+			}
+			return results, want, true
+		}
+		if b.ended {
+			return nil, 0, false
+		}
+		b.changed.Wait()
+	}
+}
+
+// claimed gives back the slots of a claim that it did not fill. more says that
+// the claim ended because it had enough, not because the queues were empty.
+func (b *board) claimed(unused int, more bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free += unused
+	b.hungry = more
+	b.changed.Broadcast()
+}
+
+// wake says that runs may be waiting. It returns false when there is no slot to
+// put one in.
+func (b *board) wake() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing || b.free == 0 {
+		return false
+	}
+	b.hungry = true
+	b.changed.Broadcast()
+	return true
+}
+
+// waitFree blocks until there is a free slot; false when claims are over.
+func (b *board) waitFree() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.free == 0 && !b.closing {
+		b.changed.Wait()
+	}
+	return !b.closing
+}
+
+// begin registers an attempt in a slot that take reserved. It returns false when
+// the executor is closing: the run is to be given back. The attempt is counted
+// under the lock, so that none is added once the drain waits for them.
+func (b *board) begin(a *attempt, count *sync.WaitGroup) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return false
+	}
+	b.running[a.claim.Token] = a
+	count.Add(1)
+	return true
+}
+
+// end frees the slot of an attempt and hands in its result, if it has one.
+func (b *board) end(token string, result *jobs.Result) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.running, token)
+	b.free++
+	if result != nil {
+		b.results = append(b.results, *result)
+	}
+	b.changed.Signal()
+	if b.closing || b.free == 1 {
+		b.changed.Broadcast() // the bell and the drain wait for this too
+	}
+}
+
+// keep takes results back that could not be written.
+func (b *board) keep(results []jobs.Result) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.results = append(b.results, results...)
+}
+
+// close ends the claims.
+func (b *board) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closing = true
+	b.changed.Broadcast()
+}
+
+// finish lets the lanes end once every result is written.
+func (b *board) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
+	b.changed.Broadcast()
+}
+
+// attempts is a snapshot of what runs.
+func (b *board) attempts() []*attempt {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]*attempt, 0, len(b.running))
+	for _, a := range b.running {
+		list = append(list, a)
+	}
+	return list
+}
+
+func (b *board) runningCount() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.running)
+}
+
+func (b *board) unwritten() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.results)
+}
