@@ -129,7 +129,7 @@ func (e *Executor) listen(ctx context.Context) {
 				return
 			}
 			e.complain.warn("the bell cannot be heard; looking for runs once a second", "error", err)
-			pause(ctx, time.Second)
+			pause(ctx.Done(), time.Second)
 		}
 		if !e.board.wake() && rung {
 			// Somebody else may have a slot.
@@ -191,7 +191,7 @@ func (e *Executor) exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs
 		}
 		e.complain.warn("no exchange with Redis; results are kept and delivered later", "results", len(req.Results), "error", err)
 		wait = min(2*wait, time.Second)
-		pause(ctx, time.Duration(rand.Int64N(int64(wait))+1))
+		pause(ctx.Done(), time.Duration(rand.Int64N(int64(wait))+1))
 	}
 }
 
@@ -236,7 +236,7 @@ func (e *Executor) giveBack(r jobs.Release) {
 			if try == 5 && !e.store.Down(err) {
 				return
 			}
-			pause(e.work, time.Second)
+			pause(e.work.Done(), time.Second)
 		}
 	})
 }
