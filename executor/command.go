@@ -37,11 +37,10 @@ func (a *Actions) runCommand(ctx context.Context, at Attempt, out io.Writer) Rep
 		a.leashes.drop(at.Claim.Token)
 		return notStarted(p, err).report()
 	}
-	if err := a.leashes.started(at.Claim.Token, g.pgid); err != nil {
-		a.logger().Warn("a command runs unwatched for now: if this node is killed, it lives on", "run", at.Claim.RunID, "err", err)
-	}
+	a.leashes.started(at.Claim.Token, g.pgid)
 	told, gone := g.supervise(ctx, a.grace())
 	if !gone {
+		go a.bury(g, at.Claim.Token)
 		return Report{Err: fmt.Errorf("process %d (%s) does not die although it was killed: it is stuck in the kernel, perhaps on a network disk; this node stops waiting for it", g.pgid, p.argv[0])}
 	}
 	overdue := a.leashes.drop(at.Claim.Token)
@@ -51,6 +50,13 @@ func (a *Actions) runCommand(ctx context.Context, at Attempt, out io.Writer) Rep
 		err = nil
 	}
 	return ended(ctx, at, g.cmd.ProcessState, err, told, overdue)
+}
+
+// bury waits for a process that does not die, and then forgets it in order.
+func (a *Actions) bury(g *group, token string) {
+	<-g.exit
+	a.leashes.drop(token)
+	g.reap()
 }
 
 // group is a started command and everything it starts, unless that leaves its

@@ -28,6 +28,9 @@ type leash struct {
 func (l *leashes) take(at Attempt, newWatcher func() (*Watcher, error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return ErrDraining
+	}
 	if l.watcher == nil {
 		w, err := newWatcher()
 		if err != nil {
@@ -43,7 +46,7 @@ func (l *leashes) take(at Attempt, newWatcher func() (*Watcher, error)) error {
 }
 
 // started says which process group the attempt has become.
-func (l *leashes) started(token string, pgid int) error {
+func (l *leashes) started(token string, pgid int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	held := l.held[token]
@@ -51,7 +54,10 @@ func (l *leashes) started(token string, pgid int) error {
 	if held.killed {
 		killGroup(pgid)
 	}
-	return l.watcher.Watch(pgid, held.deadline)
+	if l.closed {
+		return
+	}
+	l.watcher.Watch(pgid, held.deadline)
 }
 
 // drop forgets an attempt and reports whether its deadline had passed. The
@@ -61,7 +67,7 @@ func (l *leashes) drop(token string) (overdue bool) {
 	defer l.mu.Unlock()
 	held := l.held[token]
 	delete(l.held, token)
-	if held.pgid != 0 {
+	if held.pgid != 0 && !l.closed {
 		l.watcher.Done(held.pgid)
 	}
 	return !held.deadline.IsZero() && time.Now().After(held.deadline)
@@ -81,7 +87,7 @@ func (l *leashes) extend(deadline time.Time, tokens []string) {
 			groups = append(groups, held.pgid)
 		}
 	}
-	if len(groups) > 0 {
+	if len(groups) > 0 && !l.closed {
 		l.watcher.Extend(deadline, groups...)
 	}
 }
@@ -103,11 +109,10 @@ func (l *leashes) kill(tokens []string) {
 
 func (l *leashes) close() {
 	l.mu.Lock()
-	w := l.watcher
-	l.watcher = nil
+	l.closed = true
 	l.mu.Unlock()
-	if w != nil {
-		w.Close()
+	if l.watcher != nil {
+		l.watcher.Close()
 	}
 }
 

@@ -1,0 +1,69 @@
+package executor
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const (
+	// strayRounds bounds the hunt for processes that nobody announced.
+	strayRounds = 25
+	// strayPause lies between two rounds: a process between fork and exec does
+	// not carry its environment yet.
+	strayPause = 20 * time.Millisecond
+)
+
+// selfPath is the program of this process, also when its file was replaced or
+// removed since.
+func selfPath() (string, error) {
+	const self = "/proc/self/exe"
+	if _, err := os.Stat(self); err == nil {
+		return self, nil
+	}
+	return os.Executable()
+}
+
+// nameProcess gives the process a name in ps; it would be "exe".
+func nameProcess() {
+	os.WriteFile("/proc/self/comm", []byte("carillon-watch"), 0)
+}
+
+// killBoot kills every process whose environment carries the boot id, until two
+// rounds find none: commands that the node had started but not announced, and
+// what left its process group. It returns how many processes it killed.
+func killBoot(boot string) int {
+	mark := []byte(bootVar + "=" + boot)
+	killed := map[int]bool{}
+	for round, quiet := 0, 0; round < strayRounds && quiet < 2; round++ {
+		quiet++
+		for pid := range processes() {
+			if pid != os.Getpid() && carries(pid, mark) {
+				syscall.Kill(pid, syscall.SIGKILL)
+				killed[pid] = true
+				quiet = 0
+			}
+		}
+		time.Sleep(strayPause)
+	}
+	return len(killed)
+}
+
+// carries reports whether the environment of a process has the entry. That of a
+// dead process is empty.
+func carries(pid int, entry []byte) bool {
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return false
+	}
+	for len(env) > 0 {
+		var kv []byte
+		kv, env, _ = bytes.Cut(env, []byte{0})
+		if bytes.Equal(kv, entry) {
+			return true
+		}
+	}
+	return false
+}
