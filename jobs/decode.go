@@ -77,7 +77,8 @@ func (s *shape[T]) keys() []string {
 }
 
 // found is what a mapping did contain, so that relations between keys can be
-// checked where they were written.
+// checked where they were written. An unknown key counts as the known one it
+// was probably meant to be: "comand" is wrong once, not also a missing command.
 type found []entry
 
 func (f found) get(key string) (entry, bool) {
@@ -98,17 +99,27 @@ func object[T any](d *decoder, e entry, s *shape[T], expected string, into *T) (
 	if !ok {
 		return nil, false
 	}
-	known := entries[:0:0]
+	known := make(found, 0, len(entries))
+	var meant found
 	for _, e := range entries {
 		if s.knows(e.key) {
 			known = append(known, e)
-		} else {
-			d.problem(e.at, "unknown key %s in %s%s", quoted(e.key), s.what, d.hintForKey(e, s.keys()))
+			continue
+		}
+		guess, hint := d.hintForKey(e, s.keys())
+		d.problem(e.at, "unknown key %s in %s%s", quoted(e.key), s.what, hint)
+		if guess != "" {
+			meant = append(meant, entry{key: guess, prefix: e.prefix, at: e.at, value: e.value})
 		}
 	}
 	for _, f := range s.fields {
-		if e, ok := found(known).get(f.key); ok {
+		if e, ok := known.get(f.key); ok {
 			f.read(d, e, into)
+		}
+	}
+	for _, e := range meant {
+		if !known.has(e.key) {
+			known = append(known, e)
 		}
 	}
 	return known, true

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ var jobShape = shape[jobValue]{
 // then of no use.
 func (d *decoder) readJob(e entry, f *fileValue) *Job {
 	v := jobValue{job: f.defaults.job, schedule: f.schedule}
-	v.job.Name = e.key
+	v.job.Name, v.job.Line = e.key, e.at.Line
 	v.job.Timezone = f.schedule.Timezone
 	e.key = "the job"
 	found, ok := object(d, e, &jobShape, `keys such as {schedule: "@hourly", run: ./report.sh}`, &v)
@@ -77,7 +78,14 @@ func (d *decoder) checkAction(e entry, keys found, j *Job) {
 	case len(actions) == 0:
 		d.problem(e.at, "the job does nothing; expected one of command, run, http or func")
 	case len(actions) > 1:
-		d.problem(actions[1].at, "the job has both %s and %s; expected only one of command, run, http or func", actions[0].key, actions[1].key)
+		slices.SortFunc(actions, func(a, b entry) int {
+			return cmp.Or(a.at.Line-b.at.Line, a.at.Column-b.at.Column)
+		})
+		names := make([]string, len(actions))
+		for i, a := range actions {
+			names[i] = a.key
+		}
+		d.problem(actions[1].at, "the job has %s; expected only one of command, run, http or func", joined(names, "and"))
 	}
 	if len(actions) != 1 || actions[0].key == "command" || actions[0].key == "run" {
 		return
@@ -245,8 +253,11 @@ var catchUpShape = shape[CatchUp]{
 	fields: []field[CatchUp]{
 		{"policy", readPolicy},
 		{"window", func(d *decoder, e entry, c *CatchUp) {
-			// Ticks up to a minute late run anyway; a shorter window would lie.
-			if v, ok := d.duration(e, time.Minute, maxWindow, ""); ok {
+			v, ok := d.duration(e, time.Millisecond, maxWindow, "")
+			switch {
+			case ok && v < alwaysRuns:
+				d.problem(e.value, "%s is %s, but ticks up to %s late run whatever the policy; expected at least that", e.path(), short(v), short(alwaysRuns))
+			case ok:
 				c.Window = v
 			}
 		}},
@@ -257,6 +268,11 @@ var catchUpShape = shape[CatchUp]{
 		}},
 	},
 }
+
+// alwaysRuns is the lateness up to which a tick is no matter of catching up
+// (the catch-up rules of the scheduler); a shorter window would promise less
+// than what happens.
+const alwaysRuns = time.Minute
 
 // maxWindow bounds how far back a late leader looks: the ticks of a job of
 // every second are counted one by one.
@@ -285,7 +301,7 @@ func readOverlap(d *decoder, e entry, v *jobValue) {
 
 // oneOf reads one of a few words.
 func (d *decoder) oneOf(e entry, words ...string) (string, bool) {
-	expected := strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+	expected := joined(words, "or")
 	s, ok := d.word(e, expected)
 	if !ok {
 		return "", false

@@ -32,6 +32,7 @@ func keyPlaces() map[string]string {
 			}
 		}
 	}
+	add("a job and of defaults", defaultsShape.keys())
 	add("a job", jobShape.keys())
 	add("the file, outside of jobs", fileShape.keys())
 	add("retry", retryShape.keys())
@@ -42,24 +43,26 @@ func keyPlaces() map[string]string {
 }
 
 // hintForKey completes the message about an unknown key: what it probably
-// meant, where it belongs, or at least what is known here.
-func (d *decoder) hintForKey(e entry, known []string) string {
+// meant, where it belongs, or at least what is known here. The guess is "" when
+// there is none.
+func (d *decoder) hintForKey(e entry, known []string) (guess, hint string) {
+	guess, ok := Nearest(e.key, known)
 	for _, k := range known {
 		if synonyms[strings.ToLower(e.key)] == k {
-			return fmt.Sprintf("; did you mean %q?", k)
+			guess, ok = k, true
 		}
 	}
-	if hint := didYouMean(e.key, known); hint != "" {
-		return hint
+	if ok {
+		return guess, fmt.Sprintf("; did you mean %q?", guess)
 	}
 	if place, ok := d.places[e.key]; ok {
-		return fmt.Sprintf("; %s is a key of %s: is it indented as it should be?", e.key, place)
+		return "", fmt.Sprintf("; %s is a key of %s: is it indented as it should be?", e.key, place)
 	}
-	hint := "; expected one of " + strings.Join(known, ", ")
+	hint = "; expected one of " + strings.Join(known, ", ")
 	if e.prefix == "" && isJob(e.value) && known[len(known)-1] == "jobs" {
-		return hint + "; jobs are written under jobs:"
+		hint += "; jobs are written under jobs:"
 	}
-	return hint
+	return "", hint
 }
 
 // isJob reports whether a value looks like a job: it has an action.

@@ -22,6 +22,7 @@ func (s *Schedule) Job(name string) *Job { return s.byName[name] }
 // Job is one entry under "jobs:". A job is data: nothing in it runs.
 type Job struct {
 	Name        string
+	Line        int // of the file, where the job is declared
 	Description string
 	Enabled     bool
 	Specs       []*Spec // empty: the job is started by hand only
@@ -110,7 +111,7 @@ type HTTPRequest struct {
 type Param struct {
 	Name        string // [a-z][a-z0-9_]*
 	Description string
-	Pattern     string // anchored by the file's author; "" accepts anything
-	Default     string
-	Required    bool // no default was declared
+	Pattern     string // a regular expression for the whole value; "" accepts anything
+	Default     string // "" stands for "not given" and need not match
+	Required    bool   // a trigger must give it
 }

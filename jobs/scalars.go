@@ -67,7 +67,11 @@ func (d *decoder) boolean(e entry) (value, ok bool) {
 		}
 	}
 	if meant, ok := booleanWords[strings.ToLower(n.Value)]; ok {
-		d.problem(n, "%s is %s; expected true or false without quotes; did you mean %s?", e.path(), describe(n), meant)
+		expected := "true or false"
+		if n.Style&quotedStyles != 0 {
+			expected += " without quotes"
+		}
+		d.problem(n, "%s is %s; expected %s; did you mean %s?", e.path(), describe(n), expected, meant)
 	} else {
 		d.mismatch(e, "true or false")
 	}
@@ -162,9 +166,10 @@ const maxDuration = 366 * 24 * time.Hour
 // duration reads a duration from lo to hi. When zero is not empty, 0 is
 // allowed too and means that.
 func (d *decoder) duration(e entry, lo, hi time.Duration, zero string) (time.Duration, bool) {
-	expected := fmt.Sprintf("a duration from %s to %s, such as 30s, 10m or 1h30m", short(lo), short(hi))
+	expected, bounds := "a duration such as 30s, 10m or 1h30m", fmt.Sprintf("%s to %s", short(lo), short(hi))
 	if zero != "" {
 		expected += ", or 0 for " + zero
+		bounds += ", or 0 for " + zero
 	}
 	n := d.resolve(e.value)
 	if n.Kind != yaml.ScalarNode || isNull(n) || foreignTag(n) {
@@ -173,17 +178,19 @@ func (d *decoder) duration(e entry, lo, hi time.Duration, zero string) (time.Dur
 	}
 	v, err := time.ParseDuration(n.Value)
 	switch {
+	case err != nil && tooLong.MatchString(n.Value), err == nil && (v < lo || v > hi) && (v != 0 || zero == ""):
+		d.problem(n, "%s is %s; expected %s", e.path(), shortened(n.Value), bounds)
 	case err != nil:
 		d.problem(n, "%s is %s; expected %s%s", e.path(), describe(n), expected, durationHint(n.Value))
-	case v == 0 && zero != "":
-		return 0, true
-	case v < lo || v > hi:
-		d.problem(n, "%s is %s; expected %s", e.path(), shortened(n.Value), expected)
 	default:
 		return v, true
 	}
 	return 0, false
 }
+
+// tooLong is a duration in form that time.ParseDuration refuses all the same:
+// more than its 292 years.
+var tooLong = regexp.MustCompile(`^-?[0-9]+(ns|us|ms|s|m|h)$`)
 
 var looseDuration = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)[ _]*([a-zA-Z]*)$`)
 

@@ -108,6 +108,9 @@ func columnAt(data []byte, i int) int {
 	return utf8.RuneCount(data[start:i]) + 1
 }
 
+// unknownAnchor is how the parser begins its complaint about *name.
+const unknownAnchor = "unknown anchor"
+
 var libraryPlace = regexp.MustCompile(`^yaml: (?:line \d+: )?`)
 
 // syntaxWords is the parser's complaint without its line, which is often that
@@ -144,7 +147,11 @@ func (d *decoder) unquoted(data []byte, err error) ([]byte, bool) {
 		return nil, false
 	}
 	lead, key, value := m[1], m[2], m[3]
-	if key == "schedule" || cronish.MatchString(value) {
+	schedule := key == "schedule" || cronish.MatchString(value)
+	if !schedule && strings.HasPrefix(syntaxWords(err), unknownAnchor) {
+		return nil, false // it looks like an alias and probably is one
+	}
+	if schedule {
 		d.problemAt(at+1, utf8.RuneCountInString(lead)+1, "quote the schedule: %q, because in YAML a bare %c means something else", value, value[0])
 	} else {
 		d.problemAt(at+1, utf8.RuneCountInString(lead)+1, "quote the value: %q, because in YAML a bare %c means something else", value, value[0])
@@ -166,7 +173,7 @@ func (d *decoder) syntaxProblem(data []byte, err error) {
 	hint := syntaxHint(words, line)
 	if tab := strings.IndexByte(line[:len(line)-len(strings.TrimLeft(line, " \t"))], '\t'); tab >= 0 {
 		column, hint = tab+1, "a tab indents this line; use spaces"
-	} else if m := bareInFlow.FindStringSubmatchIndex(line); m != nil {
+	} else if m := bareInFlow.FindStringSubmatchIndex(line); m != nil && cronish.MatchString(line[m[2]:]) {
 		column, hint = utf8.RuneCountInString(line[:m[2]])+1, "quote the schedule: a bare * or @ means something else in YAML"
 	}
 	if hint != "" {
@@ -185,8 +192,10 @@ func syntaxHint(words, line string) string {
 		return "the line is indented deeper than its neighbours, or the line before lacks its colon"
 	case strings.HasPrefix(words, "found character that cannot start any token"):
 		return "quote a value that begins with one of @ ` % *"
-	case strings.HasPrefix(words, "unknown anchor"):
-		return "quote a value that begins with *, or define the anchor with & before it is used"
+	case strings.HasPrefix(words, unknownAnchor):
+		return "define it with & before it is used, or quote a value that begins with *"
+	case strings.HasPrefix(words, "did not find expected node content"):
+		return "there is a comma too many, or a value is missing"
 	case strings.HasPrefix(words, "found unexpected end of stream"):
 		return "a quote or a bracket that is opened here or later is never closed"
 	case strings.HasPrefix(words, "did not find expected key"), strings.HasPrefix(words, "did not find expected '-' indicator"):

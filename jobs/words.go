@@ -42,6 +42,15 @@ func Nearest(word string, known []string) (string, bool) {
 	return original[begins], begins != ""
 }
 
+// joined lists words in a sentence: "a, b or c".
+func joined(words []string, conjunction string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " " + conjunction + " " + words[last]
+}
+
 // didYouMean is the tail of a message: `; did you mean "x"?`, or nothing.
 func didYouMean(word string, known []string) string {
 	if k, ok := Nearest(word, known); ok {
