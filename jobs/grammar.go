@@ -169,8 +169,8 @@ func (f *cronField) cleanItem(item string) (string, error) {
 		if f == &weekdayField {
 			lo %= 7
 		}
-		if stepped { // as the parser has it: from there to the end
-			return withStep(strconv.Itoa(lo), step), nil
+		if stepped { // from there to the end
+			return withStep(fmt.Sprintf("%d-%d", lo, f.last()), step), nil
 		}
 		return strconv.Itoa(lo), nil
 	}
