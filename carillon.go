@@ -1,0 +1,213 @@
+package carillon
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"carillon/executor"
+	"carillon/jobs"
+)
+
+// Options say what one node is. File or Schedule, and Redis (here or in the
+// file) or Embedded are required; everything else has a default.
+type Options struct {
+	// File is the schedule file. It is read again when it changes and on Reload.
+	File string
+	// Schedule is used instead of File, and never changes.
+	Schedule *jobs.Schedule
+	// Funcs are the handlers of the jobs with "func:", by name.
+	Funcs map[string]Func
+
+	// Redis is the address: redis://HOST:PORT/DB. It wins over the file's.
+	Redis string
+	// Namespace separates fleets on one Redis. Default "carillon".
+	Namespace string
+	// Embedded is the loopback address of an in-memory server for development. It
+	// is used when neither Redis nor the file names an address: the first node
+	// there serves it, later ones with the same schedule join. Empty: no such thing.
+	Embedded string
+
+	// Node is this node's name: letters, digits, "_", "." and "-", at most 64.
+	// Default: host name and process id.
+	Node string
+	// Slots is how many jobs run here at a time. Default 2 for each CPU.
+	Slots int
+	// LeaderTTL is how long the leader's lock lives without a renewal. Default 5 s.
+	LeaderTTL time.Duration
+	// Lease is how long a run stays with a node that shows no sign of life. Default 30 s.
+	Lease time.Duration
+	// Drain is what running jobs get when the node stops. Default 30 s.
+	Drain time.Duration
+	// Grace is what a job gets between TERM and KILL. Default 10 s.
+	Grace time.Duration
+	// NoLead: this node executes and never leads.
+	NoLead bool
+
+	// Logger gets what an operator should know. Default: nothing.
+	Logger *slog.Logger
+}
+
+// Func is the Go handler of a job. It should return when ctx ends; an error or a
+// panic is a failure of the attempt.
+type Func func(ctx context.Context, run Run) error
+
+// Run is what a handler is told about the attempt it is.
+type Run struct {
+	ID          string // idempotency key: the same for every attempt
+	Job         string
+	Trigger     jobs.Trigger
+	ScheduledAt time.Time // the tick; zero for a run started by hand
+	Attempt     int
+	Epoch       int64
+	Params      map[string]string
+	Output      io.Writer // becomes the run's log
+}
+
+// Defaults of Options.
+const (
+	DefaultEmbedded  = "127.0.0.1:7379"
+	DefaultLeaderTTL = 5 * time.Second
+	DefaultLease     = 30 * time.Second
+	DefaultDrain     = 30 * time.Second
+)
+
+// NodeNamePattern is what a node may be called: the name is part of keys, tokens
+// and events.
+var NodeNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+// fill checks the options and puts the defaults in.
+func (o *Options) fill() error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	switch {
+	case o.File == "" && o.Schedule == nil:
+		bad("no schedule: set File or Schedule")
+	case o.File != "" && o.Schedule != nil:
+		bad("File and Schedule are both set: one of them is the schedule")
+	}
+	if o.Node == "" {
+		o.Node = DefaultNodeName()
+	}
+	if !NodeNamePattern.MatchString(o.Node) {
+		bad("node name %q: expected letters, digits, _ . -, at most 64, beginning with a letter or digit", o.Node)
+	}
+	if o.Slots == 0 {
+		o.Slots = 2 * runtime.GOMAXPROCS(0)
+	}
+	if o.Slots < 1 || o.Slots > 10000 {
+		bad("slots %d: expected 1 to 10000", o.Slots)
+	}
+	durations := []struct {
+		name  string
+		value *time.Duration
+		def   time.Duration
+		least time.Duration
+	}{
+		{"leader TTL", &o.LeaderTTL, DefaultLeaderTTL, 300 * time.Millisecond},
+		{"lease", &o.Lease, DefaultLease, time.Second},
+		{"drain", &o.Drain, DefaultDrain, 0},
+		{"grace", &o.Grace, executor.DefaultGrace, 0},
+	}
+	for _, d := range durations {
+		if *d.value == 0 {
+			*d.value = d.def
+		}
+		if *d.value < d.least {
+			bad("%s %s: expected at least %s", d.name, *d.value, d.least)
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return errors.Join(problems...)
+}
+
+// DefaultNodeName is the host's name and the process id, in the characters that a
+// node name may have. Two nodes on one host get two names.
+func DefaultNodeName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "node"
+	}
+	clean := strings.Map(func(r rune) rune {
+		if r < 128 && (r == '-' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
+			return r
+		}
+		return '-'
+	}, host)
+	clean = strings.TrimLeft(clean[:min(len(clean), 50)], "-.")
+	if clean == "" {
+		clean = "node"
+	}
+	return fmt.Sprintf("%s-%d", clean, os.Getpid())
+}
+
+// newBoot names this node's life: no two have the same, whatever they are called.
+func newBoot() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// Version is the version of the program that carillon is part of.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if info.Main.Path == "carillon" && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	for _, d := range info.Deps {
+		if d.Path == "carillon" {
+			return d.Version
+		}
+	}
+	return "devel"
+}
+
+// handlers turns the handlers into the executor's.
+func handlers(funcs map[string]Func) map[string]executor.Handler {
+	out := make(map[string]executor.Handler, len(funcs))
+	for name, f := range funcs {
+		out[name] = func(ctx context.Context, at executor.Attempt, w io.Writer) error {
+			c := at.Claim
+			return f(ctx, Run{ID: c.RunID, Job: c.Job, Trigger: c.Trigger, ScheduledAt: c.ScheduledAt, Attempt: c.Attempt,
+				Epoch: at.Epoch, Params: c.Params, Output: w})
+		}
+	}
+	return out
+}
+
+// checkFuncs finds the jobs whose handler is missing.
+func checkFuncs(s *jobs.Schedule, funcs map[string]Func) error {
+	known := make([]string, 0, len(funcs))
+	for name := range funcs {
+		known = append(known, name)
+	}
+	slices.Sort(known)
+	var problems []error
+	for _, j := range s.Jobs {
+		if j.Action.Kind != jobs.ActionFunc || funcs[j.Action.Func] != nil {
+			continue
+		}
+		have := "this program has none (a func job needs a Go program that embeds carillon)"
+		if len(known) > 0 {
+			have = "this program has " + strings.Join(known, ", ")
+		}
+		problems = append(problems, fmt.Errorf("job %q: func %q has no handler: %s", j.Name, j.Action.Func, have))
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,355 @@
+package carillon
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"carillon/executor"
+	"carillon/internal/redisstore"
+	"carillon/jobs"
+	"carillon/leader"
+	"carillon/scheduler"
+)
+
+// Node is one carillon node: it takes part in the election, leads when it wins,
+// and executes runs. Any number may live in one process.
+type Node struct {
+	opts        Options
+	boot        string
+	log         *slog.Logger
+	definitions *definitions
+	source      [sha256.Size]byte // of the file before it was read
+	started     time.Time
+
+	ready  chan struct{} // closed when the node is up
+	reload chan struct{} // rings the reload loop
+	status Status        // valid when ready is closed
+	store  *redisstore.Store
+}
+
+// Status is what a node is, once it is ready.
+type Status struct {
+	Node     string
+	Redis    string // without credentials
+	Embedded bool   // an in-memory server, for development only
+	Serving  bool   // and it lives in this process
+}
+
+// New checks the options and reads the schedule. It starts nothing and does not
+// connect. A bad schedule file is a *jobs.FileError.
+func New(opts Options) (*Node, error) {
+	if err := opts.fill(); err != nil {
+		return nil, fmt.Errorf("carillon: %w", err)
+	}
+	sched := opts.Schedule
+	var source [sha256.Size]byte
+	if sched == nil {
+		source = sourceSum(opts.File)
+		var err error
+		if sched, err = jobs.Load(opts.File); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkFuncs(sched, opts.Funcs); err != nil {
+		return nil, err
+	}
+	if opts.Redis == "" {
+		opts.Redis = sched.Redis
+	}
+	if opts.Redis == "" && opts.Embedded == "" {
+		return nil, errors.New("carillon: no Redis: set Redis, redis.url in the schedule file, or Embedded for development")
+	}
+	return &Node{
+		opts:        opts,
+		boot:        newBoot(),
+		log:         opts.Logger,
+		definitions: newDefinitions(sched),
+		source:      source,
+		ready:       make(chan struct{}),
+		reload:      make(chan struct{}, 1),
+	}, nil
+}
+
+// Name is the node's name.
+func (n *Node) Name() string { return n.opts.Node }
+
+// Schedule is the schedule in force.
+func (n *Node) Schedule() *jobs.Schedule { return n.definitions.current() }
+
+// Ready is closed when the node has reached Redis and takes part.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Status says what the node is. Call it after Ready.
+func (n *Node) Status() Status { return n.status }
+
+// Reload reads the schedule file again. A bad file changes nothing and is
+// logged; the old schedule stays in force.
+func (n *Node) Reload() {
+	select {
+	case n.reload <- struct{}{}:
+	default:
+	}
+}
+
+// Leader says who leads. Call it after Ready.
+func (n *Node) Leader(ctx context.Context) (jobs.Leadership, bool, error) { return n.store.Leader(ctx) }
+
+// Watch calls fn with every batch of events of the fleet until ctx ends; see
+// docs/redis.md. resync means that events before this batch may have been
+// missed. Call it after Ready.
+func (n *Node) Watch(ctx context.Context, fn func(batch []jobs.Event, resync bool) error) error {
+	return n.store.Watch(ctx, fn)
+}
+
+// Trigger starts a run of a job by hand, whoever leads. Call it after Ready.
+func (n *Node) Trigger(ctx context.Context, job string, params map[string]string) (runID string, err error) {
+	j := n.Schedule().Job(job)
+	if j == nil {
+		return "", fmt.Errorf("trigger %q: no such job in the schedule", job)
+	}
+	bound, err := j.BindParams(params)
+	if err != nil {
+		return "", err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("trigger %q: %w", job, err)
+	}
+	reply, err := n.store.Trigger(ctx, jobs.TriggerRequest{Job: j, Params: bound, Unique: id.String(), By: n.opts.Node})
+	if err != nil {
+		return "", err
+	}
+	if reply.InTheWay != "" {
+		return "", fmt.Errorf("trigger %q: refused: run %s is unfinished and the job's overlap is skip", job, reply.InTheWay)
+	}
+	return reply.RunID, nil
+}
+
+// Run is the node's life: it blocks until ctx ends and everything is handed over,
+// or until the node cannot go on. When ctx ends the node resigns at once, lets
+// running jobs finish within the drain time, gives the rest back and says goodbye.
+// It must be called once.
+func (n *Node) Run(ctx context.Context) error {
+	n.started = time.Now()
+	server, url, err := n.serveEmbedded()
+	if err != nil {
+		return err
+	}
+	store, err := redisstore.Open(redisstore.Options{URL: url, Namespace: n.opts.Namespace, Node: n.opts.Node, Boot: n.boot,
+		Lease: n.opts.Lease, Logger: n.log})
+	if err != nil {
+		if server != nil {
+			_ = server.Close()
+		}
+		return err
+	}
+	n.store = store
+
+	// What the rest stands on ends last: the embedded server, then the connections.
+	ground := newGroup(context.WithoutCancel(ctx))
+	if server != nil {
+		ground.run("embedded server", server.Run)
+	}
+	err = n.live(ctx, server != nil)
+	if cerr := store.Close(); cerr != nil && err == nil {
+		err = fmt.Errorf("close the connections to Redis: %w", cerr)
+	}
+	return errors.Join(err, ground.stop(nil))
+}
+
+// live connects, runs every loop of the node and winds them up.
+func (n *Node) live(ctx context.Context, serving bool) error {
+	if err := n.connect(ctx, serving); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped while waiting for Redis
+		}
+		return err
+	}
+
+	actions := &executor.Actions{Funcs: handlers(n.opts.Funcs), Grace: n.opts.Grace, Logger: n.log}
+	exec := executor.New(n.store, executor.Config{Node: n.opts.Node, Boot: n.boot, Slots: n.opts.Slots, Lease: n.opts.Lease,
+		Drain: n.opts.Drain, Definition: n.definitions.find, Actions: actions, Logger: n.log})
+	sched := scheduler.New(n.store, scheduler.Config{Schedule: n.definitions.current(), Lease: n.opts.Lease, Logger: n.log})
+	beat := &heartbeat{node: n, exec: exec, now: make(chan struct{}, 1)}
+	if err := beat.once(ctx); err != nil {
+		return err
+	}
+
+	// The services live until the work below is wound up: a draining node keeps its
+	// heartbeat and its clock.
+	services := newGroup(context.WithoutCancel(ctx))
+	services.run("clock", n.store.KeepTime)
+	services.run("control channel", n.store.ReceiveControl)
+	services.run("heartbeat", beat.Run)
+
+	work := newGroup(ctx)
+	work.run("executor", exec.Run)
+	if !n.opts.NoLead {
+		elector := leader.New(n.store, leader.Config{Node: n.opts.Node, Boot: n.boot, TTL: n.opts.LeaderTTL, Logger: n.log})
+		work.run("election", func(ctx context.Context) error {
+			return elector.Run(ctx, func(ctx context.Context, term leader.Term) error { return sched.Run(ctx, term.Token) })
+		})
+	}
+	if n.opts.File != "" {
+		r := &reloader{node: n, adopt: func(s *jobs.Schedule) {
+			n.definitions.replace(s)
+			beat.soon()
+			sched.Reload(s)
+		}}
+		work.run("reload", r.Run)
+	}
+	close(n.ready)
+
+	select {
+	case <-ctx.Done():
+	case <-work.failed:
+	case <-services.failed:
+	}
+	err := work.stop(nil)
+	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if lerr := n.store.Leave(goodbye); lerr != nil {
+		n.log.Warn("could not say goodbye: the others notice in a few seconds", "error", lerr)
+	}
+	return errors.Join(err, services.stop(nil))
+}
+
+// connect waits until Redis serves this node. A wrong address, password or
+// database is an error at once; a Redis that is not there yet is waited for.
+func (n *Node) connect(ctx context.Context, serving bool) error {
+	for tries := 0; ; tries++ {
+		err := n.store.Ping(ctx)
+		if err == nil {
+			err = n.store.CheckWritable(ctx)
+		}
+		if err == nil {
+			break
+		}
+		if redisstore.ClassOf(err) == redisstore.Fatal {
+			return err
+		}
+		if tries%5 == 0 {
+			n.log.Warn("waiting for Redis", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	n.status = Status{Node: n.opts.Node, Redis: n.store.Addr(), Embedded: n.opts.Redis == "", Serving: serving}
+	if n.status.Embedded {
+		if err := n.joinEmbedded(ctx); err != nil {
+			return err
+		}
+	}
+	for range 3 { // the best of three measurements to begin with
+		if err := n.store.SyncClock(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heartbeat says every two seconds that the node lives.
+type heartbeat struct {
+	node *Node
+	exec *executor.Executor
+	now  chan struct{}
+
+	warned time.Time // about a namesake
+}
+
+const heartbeatEvery = 2 * time.Second
+
+// soon asks for a heartbeat now: something the others should know has changed.
+func (h *heartbeat) soon() {
+	select {
+	case h.now <- struct{}{}:
+	default:
+	}
+}
+
+func (h *heartbeat) once(ctx context.Context) error {
+	n := h.node
+	namesake, err := n.store.Heartbeat(ctx, jobs.Node{Slots: n.opts.Slots, Running: h.exec.Running(), StartedAt: n.started, Version: Version()},
+		n.definitions.all())
+	if err != nil {
+		return err
+	}
+	if namesake != "" && time.Since(h.warned) > time.Minute {
+		h.warned = time.Now()
+		n.log.Warn("another live node has this node's name: nothing runs twice, but the lists of nodes mix them up; give each its own --node",
+			"node", n.opts.Node, "other_boot", namesake)
+	}
+	return nil
+}
+
+// Run beats until ctx ends.
+func (h *heartbeat) Run(ctx context.Context) error {
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	var complained time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-h.now:
+		}
+		if err := h.once(ctx); err != nil && ctx.Err() == nil && time.Since(complained) > 5*time.Second {
+			complained = time.Now()
+			h.node.log.Warn("no heartbeat could be sent; running jobs go on", "error", err)
+		}
+	}
+}
+
+// group runs loops that end together: the first that fails is reported, stop
+// ends the others and waits for them.
+type group struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	loops  sync.WaitGroup
+	failed chan struct{} // closed with the first failure
+	once   sync.Once
+	mu     sync.Mutex
+	errs   []error
+}
+
+func newGroup(parent context.Context) *group {
+	g := &group{failed: make(chan struct{})}
+	g.ctx, g.cancel = context.WithCancelCause(parent)
+	return g
+}
+
+// run starts a loop. A loop that ends before the group's context did has failed,
+// whatever it returns.
+func (g *group) run(name string, loop func(context.Context) error) {
+	g.loops.Go(func() {
+		err := loop(g.ctx)
+		if err == nil && g.ctx.Err() == nil {
+			err = errors.New("ended unexpectedly")
+		}
+		if err == nil || errors.Is(err, context.Canceled) {
+			return
+		}
+		g.mu.Lock()
+		g.errs = append(g.errs, fmt.Errorf("%s: %w", name, err))
+		g.mu.Unlock()
+		g.once.Do(func() { close(g.failed) })
+	})
+}
+
+// stop ends the loops and returns what went wrong in them.
+func (g *group) stop(cause error) error {
+	g.cancel(cause)
+	g.loops.Wait()
+	return errors.Join(g.errs...)
+}
