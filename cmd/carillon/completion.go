@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"carillon/jobs"
+)
+
+// Completion runs at every press of a key: it reads the local file, asks Redis
+// for no longer than a blink, and says nothing when either fails.
+
+const completionPatience = 300 * time.Millisecond
+
+const noFiles = cobra.ShellCompDirectiveNoFileComp
+
+// addCompletion adds cobra's own command, and teaches it that a shell it does
+// not know is a mistake.
+func addCompletion(root *cobra.Command) {
+	root.SetCompletionCommandGroupID("Help")
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Short = "Print a completion script for a shell"
+		c.Long = "Print a completion script: jobs, runs, statuses and flags complete themselves."
+		c.Example = `  source <(carillon completion bash)
+  carillon completion zsh > "${fpath[1]}/_carillon"
+  carillon completion fish > ~/.config/fish/completions/carillon.fish`
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return fail(exitUsage, "unknown shell %q: expected one of %s%s", args[0],
+				strings.Join(commandNames(c), ", "), didYouMean("", args[0], commandNames(c)))
+		}
+	}
+}
+
+// completeShared completes the flags every command has.
+func completeShared(cmd *cobra.Command) {
+	mustComplete(cmd, "output", completeWords(formats))
+	mustComplete(cmd, "color", completeWords([]string{"auto", "always", "never"}))
+	for _, name := range []string{"redis", "namespace", "embedded"} {
+		mustComplete(cmd, name, cobra.NoFileCompletions)
+	}
+	if err := cmd.MarkFlagFilename("file", "yaml", "yml"); err != nil {
+		panic("carillon: " + err.Error())
+	}
+}
+
+// completeWords offers a fixed list.
+func completeWords(words []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		var o offers
+		for _, w := range words {
+			o.add(typed, w, "")
+		}
+		return o, noFiles
+	}
+}
+
+// offers are what a completion may offer: words that begin as typed.
+type offers []cobra.Completion
+
+func (o *offers) add(typed, word, about string) {
+	if strings.HasPrefix(word, typed) {
+		*o = append(*o, cobra.CompletionWithDesc(word, oneLine(about)))
+	}
+}
+
+// completeJobs offers the jobs of the local file, with what they are for.
+func (a *app) completeJobs(_ *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	s := a.quietSchedule()
+	if s == nil {
+		return nil, noFiles
+	}
+	var o offers
+	for _, j := range s.Jobs {
+		if !slices.Contains(args, j.Name) { // named already
+			o.add(typed, j.Name, j.Description)
+		}
+	}
+	return o, noFiles
+}
+
+func (a *app) completeOneJob(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, noFiles
+	}
+	return a.completeJobs(cmd, args, typed)
+}
+
+// completeParams offers the parameters that the job on the line declares.
+func (a *app) completeParams(jobOf func(args []string) string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		s := a.quietSchedule()
+		if s == nil {
+			return nil, noFiles
+		}
+		job := s.Job(jobOf(args))
+		if job == nil {
+			return nil, noFiles
+		}
+		var o offers
+		for _, p := range job.Params {
+			o.add(typed, p.Name+"=", p.Description)
+		}
+		return o, noFiles | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// completeRuns offers run ids, newest first.
+func (a *app) completeRuns(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, noFiles
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), completionPatience)
+	defer cancel()
+	runs, err := a.recentRuns(ctx)
+	if err != nil {
+		return nil, noFiles
+	}
+	var o offers
+	for _, r := range runs {
+		o.add(typed, r.ID, string(r.Status))
+	}
+	return o, noFiles | cobra.ShellCompDirectiveKeepOrder
+}
+
+func (a *app) recentRuns(ctx context.Context) ([]jobs.Run, error) {
+	addr, err := a.address()
+	if err != nil {
+		return nil, err
+	}
+	st, err := a.connectTo(ctx, addr, completionPatience)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = st.Close() }()
+	return st.Runs(ctx, runFilter{Limit: 50})
+}
+
+// quietSchedule is the local schedule, or nil.
+func (a *app) quietSchedule() *jobs.Schedule {
+	s, err := a.schedule()
+	if err != nil {
+		return nil
+	}
+	return s
+}

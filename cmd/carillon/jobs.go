@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"carillon/jobs"
+)
+
+func (a *app) jobsCommand() *cobra.Command {
+	return a.command(spec{
+		use:   "jobs",
+		short: "List the jobs of the schedule file",
+		long: `List the jobs of the schedule file with their next tick and, when Redis answers,
+what became of their last run.`,
+		example: `  carillon jobs
+  carillon jobs -o json
+  carillon jobs -f staging.yaml --redis redis://10.0.0.5:6379/0`,
+		args: noArgs,
+		run:  func(cmd *cobra.Command, _ []string) error { return a.jobs(cmd.Context()) },
+	})
+}
+
+func (a *app) jobs(ctx context.Context) error {
+	s, err := a.schedule()
+	if err != nil {
+		return err
+	}
+	last := a.lastRuns(ctx, s)
+	now := a.now()
+	t := &table{head: []string{"NAME", "SCHEDULE", "TIMEZONE", "NEXT", "LAST", "DESCRIPTION"}}
+	var items []any
+	for _, job := range s.Jobs {
+		view := viewJob(job, last[job.Name], now)
+		items = append(items, view)
+		t.add(job.Name, orDash(strings.Join(view.Schedule, ", ")), job.Timezone, nextWords(job, view), lastWords(view, now), job.Description)
+		t.paint(4, stateColour(view.LastStatus))
+		if !job.Enabled {
+			t.paint(3, faint)
+		}
+	}
+	if len(items) == 0 {
+		a.say("%s has no jobs", s.Path)
+	}
+	return a.list(items, t)
+}
+
+func viewJob(job *jobs.Job, last jobs.Run, now time.Time) jobView {
+	v := jobView{
+		Name: job.Name, Description: job.Description, Enabled: job.Enabled,
+		Schedule: []string{}, Timezone: job.Timezone, Priority: job.Priority, Overlap: job.Overlap,
+		LastRun: last.ID, LastStatus: last.Status, LastAt: utc(lastMoment(last)),
+	}
+	for _, sp := range job.Specs {
+		v.Schedule = append(v.Schedule, sp.String())
+	}
+	if next, ok := job.Next(now); ok && job.Enabled {
+		v.Next = stamp(next.In(zoneOf(job)))
+	}
+	return v
+}
+
+// lastMoment is when the last thing happened to a run.
+func lastMoment(r jobs.Run) time.Time {
+	for _, t := range []time.Time{r.FinishedAt, r.StartedAt, r.QueuedAt} {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+func nextWords(job *jobs.Job, v jobView) string {
+	switch {
+	case !job.Enabled:
+		return "disabled"
+	case v.Next.IsZero():
+		return "-"
+	default:
+		return time.Time(v.Next).Format("2006-01-02 15:04:05 -07:00")
+	}
+}
+
+func lastWords(v jobView, now time.Time) string {
+	if v.LastStatus == "" {
+		return "-"
+	}
+	return string(v.LastStatus) + " " + ago(time.Time(v.LastAt), now)
+}
+
+const (
+	glancePatience = 2 * time.Second
+	latestRuns     = 500 // of all jobs, read at once
+	// askedJobs is how many jobs without a run among the latest are asked about
+	// one by one; of thousands of rare jobs the rest shows nothing.
+	askedJobs = 300
+)
+
+// lastRuns is the latest run of each job, as far as a quick look finds them. A
+// Redis that somebody named and that does not answer is worth a word; the
+// embedded server just may not be running.
+func (a *app) lastRuns(ctx context.Context, s *jobs.Schedule) map[string]jobs.Run {
+	ctx, cancel := context.WithTimeout(ctx, glancePatience)
+	defer cancel()
+	addr, err := a.address()
+	if err != nil {
+		a.say("without the last runs: %v", err)
+		return nil
+	}
+	st, err := a.connectTo(ctx, addr, glancePatience)
+	if err != nil {
+		if !addr.embedded {
+			a.say("without the last runs: %v", err)
+		}
+		return nil
+	}
+	defer func() { _ = st.Close() }()
+	last, err := lookBack(ctx, st, s)
+	if err != nil {
+		a.say("without some of the last runs: %s", addr.scrub(err.Error()))
+	}
+	return last
+}
+
+// lookBack reads the latest runs of all jobs in one go, and asks only about the
+// jobs that are not among them.
+func lookBack(ctx context.Context, st store, s *jobs.Schedule) (map[string]jobs.Run, error) {
+	last := make(map[string]jobs.Run, len(s.Jobs))
+	runs, err := st.Runs(ctx, runFilter{Limit: latestRuns})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range runs {
+		if _, ok := last[r.Job]; !ok {
+			last[r.Job] = r
+		}
+	}
+	asked := 0
+	for _, job := range s.Jobs {
+		if _, ok := last[job.Name]; ok || asked == askedJobs {
+			continue
+		}
+		asked++
+		runs, err := st.Runs(ctx, runFilter{Job: job.Name, Limit: 1})
+		if err != nil {
+			return last, err
+		}
+		if len(runs) > 0 {
+			last[job.Name] = runs[0]
+		}
+	}
+	return last, nil
+}

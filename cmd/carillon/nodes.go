@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"carillon/jobs"
+)
+
+func (a *app) nodesCommand() *cobra.Command {
+	return a.command(spec{
+		use:   "nodes",
+		short: "List the live nodes and who leads",
+		example: `  carillon nodes
+  carillon nodes -o json | jq -r '.[] | select(.leader).node'`,
+		args: noArgs,
+		run: func(cmd *cobra.Command, _ []string) error {
+			return a.withStore(cmd.Context(), func(st store) error { return a.nodes(cmd.Context(), st) })
+		},
+	})
+}
+
+func (a *app) nodes(ctx context.Context, st store) error {
+	nodes, err := st.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.showNodes(nodes); err != nil {
+		return outputFailed(err)
+	}
+	for _, remark := range remarks(nodes) {
+		a.say("%s", remark)
+	}
+	return nil
+}
+
+func (a *app) showNodes(nodes []jobs.Node) error {
+	now := a.now()
+	t := &table{head: []string{"NODE", "LEADER", "RUNNING", "SCHEDULE", "SEEN", "CLOCK", "VERSION"}}
+	var items []any
+	for _, n := range nodes {
+		items = append(items, viewNode(n))
+		t.add(n.Name, yesNo(n.Leader), fmt.Sprintf("%d/%d", n.Running, n.Slots), orDash(n.Digest),
+			ago(n.SeenAt, now), fmt.Sprintf("%+dms", n.ClockOffset.Milliseconds()), n.Version)
+		if n.Leader {
+			t.paint(1, green)
+		}
+	}
+	return a.list(items, t)
+}
+
+// remarks are what an operator should see in a list of nodes at first sight.
+func remarks(nodes []jobs.Node) []string {
+	if len(nodes) == 0 {
+		return []string{"no live node: start one with `carillon up`"}
+	}
+	var out []string
+	leaders := 0
+	digests := map[string]int{}
+	names := map[string]int{}
+	for _, n := range nodes {
+		if n.Leader {
+			leaders++
+		}
+		digests[n.Digest]++
+		names[n.Name]++
+	}
+	if leaders == 0 {
+		out = append(out, "no leader at the moment: nothing is scheduled until a node takes the seat")
+	}
+	if len(digests) > 1 {
+		out = append(out, fmt.Sprintf("the nodes run %d different schedules: compare the files, or wait for a roll-out to end", len(digests)))
+	}
+	for _, n := range nodes {
+		if names[n.Name] > 1 {
+			out = append(out, fmt.Sprintf("%d nodes are named %q: give each its own --node", names[n.Name], n.Name))
+			names[n.Name] = 0
+		}
+	}
+	return out
+}
