@@ -139,7 +139,7 @@ func TestForeignLocations(t *testing.T) {
 	assert.Equal(t, "2026-03-08T07:00:00Z", got.Format(time.RFC3339))
 }
 
-func TestNearest(t *testing.T) {
+func TestMistakesAreCounted(t *testing.T) {
 	words := []string{"alpha", "alpine", "beta"}
 	assert.Equal(t, "alpha", nearest("alhpa", words, 1), "swapped letters are one mistake")
 	assert.Equal(t, "beta", nearest("bta", words, 1))
