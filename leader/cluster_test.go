@@ -75,7 +75,7 @@ func (c *cluster) start(name string, o nodeOptions) *node {
 	c.t.Helper()
 	n := &node{name: name, seat: newSeat(c.t, c.dial, c.addr, c.ns, o.deaf), gone: make(chan struct{})}
 	if o.log == nil {
-		o.log = slog.DiscardHandler
+		o.log = slog.NewTextHandler(c.t.Output(), nil)
 	}
 	n.Elector = leader.New(n.seat, leader.Config{Node: name, TTL: c.ttl, Logger: slog.New(o.log)})
 	if o.prep != nil {
@@ -105,14 +105,13 @@ func (c *cluster) recorded(n *node, inner leader.LeadFunc) leader.LeadFunc {
 		c.all = append(c.all, r)
 		c.mu.Unlock()
 		c.begun <- r
-		after := context.AfterFunc(ctx, func() {
+		context.AfterFunc(ctx, func() { // ctx always ends, soon after lead has returned
 			r.to, r.why = time.Now(), context.Cause(ctx)
 			if c.m != nil {
 				r.lockLeft = c.m.TTL(n.seat.LockKey())
 			}
 			close(r.ended)
 		})
-		defer after()
 		if inner != nil {
 			return inner(ctx, term)
 		}

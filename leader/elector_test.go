@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -346,25 +347,23 @@ func TestStorm(t *testing.T) {
 
 func storm(t *testing.T, rnd *rand.Rand) {
 	c := bubble(t)
-	refused := 0
+	var refused atomic.Int64
 	start := func(name string) *node {
 		var n *node
-		n = c.start(name, nodeOptions{deaf: rnd.IntN(2) == 0, lead: func(ctx context.Context, term leader.Term) error {
-			until := time.Now().Add(time.Hour)
-			stop := context.AfterFunc(ctx, func() { until = time.Now().Add(time.Second) })
-			defer stop()
-			for time.Now().Before(until) {
+		return c.start(name, nodeOptions{deaf: rnd.IntN(2) == 0, prep: func(made *node) { n = made }, lead: func(ctx context.Context, term leader.Term) error {
+			over, cancel := context.WithCancel(context.Background()) // a second after ctx
+			defer cancel()
+			defer context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, cancel) })()
+			for over.Err() == nil {
 				wctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 				if errors.Is(n.seat.write(wctx, term.Token, strconv.FormatInt(term.Epoch, 10)), leader.ErrFenced) {
-					refused++
+					refused.Add(1)
 				}
 				cancel()
 				time.Sleep(50 * time.Millisecond)
-				synctest.Wait() // until is set, if it will be now
 			}
 			return nil
 		}})
-		return n
 	}
 	nodes := []*node{start("a"), start("b"), start("c")}
 	for range 60 {
@@ -406,7 +405,7 @@ func storm(t *testing.T, rnd *rand.Rand) {
 		require.GreaterOrEqual(t, epoch, last, "a stale leader wrote")
 		last = epoch
 	}
-	t.Logf("%d terms, %d writes, %d refused", len(c.all), len(written), refused)
+	t.Logf("%d terms, %d writes, %d refused", len(c.all), len(written), refused.Load())
 }
 
 // lines is a log that a test reads.
