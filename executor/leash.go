@@ -20,6 +20,7 @@ type leashes struct {
 type leash struct {
 	pgid     int       // 0 until the command has started
 	deadline time.Time // zero: none
+	lapsed   bool      // the deadline passed once: the watcher has killed the group
 	killed   bool      // before it had started
 }
 
@@ -70,18 +71,24 @@ func (l *leashes) drop(token string) (overdue bool) {
 	if held.pgid != 0 && !l.closed {
 		l.watcher.Done(held.pgid)
 	}
-	return !held.deadline.IsZero() && time.Now().After(held.deadline)
+	return held.overdue(time.Now())
+}
+
+func (h *leash) overdue(now time.Time) bool {
+	return h.lapsed || !h.deadline.IsZero() && now.After(h.deadline)
 }
 
 func (l *leashes) extend(deadline time.Time, tokens []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := time.Now()
 	var groups []int
 	for _, token := range tokens {
 		held := l.held[token]
 		if held == nil {
 			continue
 		}
+		held.lapsed = held.overdue(now)
 		held.deadline = deadline
 		if held.pgid != 0 {
 			groups = append(groups, held.pgid)

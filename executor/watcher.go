@@ -21,7 +21,7 @@ const (
 	// young, or could not be started.
 	relaunchAfter = time.Second
 	// farewell is how long the watcher process may take to leave.
-	farewell = time.Second
+	farewell = 2 * time.Second
 )
 
 // Watcher is this node's end of its watcher process: a copy of the program that

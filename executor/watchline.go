@@ -19,7 +19,8 @@ import (
 func appendLease(text []byte, pgid int, deadline, now time.Time) []byte {
 	ms := int64(-1)
 	if !deadline.IsZero() {
-		ms = max(0, deadline.Sub(now).Milliseconds())
+		// Rounded up, so that no group dies before this node calls it overdue.
+		ms = max(0, (deadline.Sub(now) + time.Millisecond - 1).Milliseconds())
 	}
 	return fmt.Appendf(text, "lease %d %d\n", pgid, ms)
 }
