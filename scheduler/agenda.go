@@ -1,0 +1,277 @@
+package scheduler
+
+import (
+	"fmt"
+	"time"
+
+	"carillon/jobs"
+)
+
+const (
+	// batch is how many decisions due hands out before it stops taking further
+	// jobs, so that the first of many ticks due at one instant does not wait for
+	// the last to be computed, and a long absence of many jobs is worked off in
+	// bounded memory.
+	batch = 1000
+
+	// retryFirst and retryMost bound the wait of a parked job: one whose next
+	// tick waits for the run in its way.
+	retryFirst = 50 * time.Millisecond
+	retryMost  = time.Second
+
+	// earlyLeast keeps a clock that runs a hair ahead of the store's from
+	// asking again without a pause.
+	earlyLeast = 100 * time.Microsecond
+)
+
+// agenda knows when each job is next to be looked at, and from where: a heap,
+// so that a second in which one job of 100,000 is due costs the work of one.
+//
+// It is used in turns: due hands out decisions and takes their jobs out of the
+// heap, settle takes the store's verdicts about exactly those and puts the jobs
+// back. When the verdicts are not known (the commit failed) the agenda is
+// thrown away: only the store can say where the cursors are. It belongs to one
+// goroutine. A job costs it 56 bytes.
+type agenda struct {
+	entries []entry
+	heap    []slot    // by at; every entry that is neither out nor without a next tick
+	out     []outside // handed out by due, in order
+	now     time.Time // of the last due
+}
+
+// entry is one job.
+type entry struct {
+	job    *jobs.Job
+	cursor time.Time // its last decided tick
+	tries  uint8     // pauses in a row without a decision
+	held   bool      // its next tick waits, though it may be in time
+}
+
+// slot is a place in the heap: when to look at which entry. The time is in
+// microseconds since the epoch on the store's clock; it may be 400 years away,
+// which nanoseconds could not hold.
+type slot struct {
+	at    int64
+	entry int32
+}
+
+// outside is one job of a due that is not settled yet.
+type outside struct {
+	entry     int32
+	decisions int32
+}
+
+// newAgenda plans the jobs from their cursors. A job without a cursor is an
+// error: starting it from now would lose what is undecided.
+func newAgenda(list []*jobs.Job, cursors map[string]time.Time) (*agenda, error) {
+	a := &agenda{entries: make([]entry, len(list)), heap: make([]slot, 0, len(list))}
+	for i, job := range list {
+		cursor, ok := cursors[job.Name]
+		if !ok {
+			return nil, fmt.Errorf("the store returned no cursor for job %s", job.Name)
+		}
+		a.entries[i] = entry{job: job, cursor: cursor}
+	}
+	a.replan()
+	return a, nil
+}
+
+// inherit takes over from an earlier agenda which jobs were waiting, so that a
+// reload does not skip a tick that already waits.
+func (a *agenda) inherit(old *agenda) {
+	held := map[string]bool{}
+	for _, e := range old.entries {
+		if e.held {
+			held[e.job.Name+" "+e.job.Timing] = true
+		}
+	}
+	if len(held) == 0 {
+		return
+	}
+	for i := range a.entries {
+		e := &a.entries[i]
+		e.held = held[e.job.Name+" "+e.job.Timing] && feedsOneByOne(e.job)
+	}
+}
+
+// replan puts every job at its next tick, forgetting all pauses: they were
+// measured on a clock that has jumped since.
+func (a *agenda) replan() {
+	a.heap, a.out = a.heap[:0], a.out[:0]
+	for i := range a.entries {
+		a.entries[i].tries = 0
+		a.plan(int32(i))
+	}
+}
+
+// next is when due has something to look at; false when no job has a next tick.
+func (a *agenda) next() (time.Time, bool) {
+	if len(a.heap) == 0 {
+		return time.Time{}, false
+	}
+	return time.UnixMicro(a.heap[0].at), true
+}
+
+// due takes the jobs whose time has come, longest overdue first, and decides
+// their ticks. A job's decisions are neighbours and in the order of time. It
+// stops after about batch decisions; next then still answers a time that has
+// passed.
+//
+// Of a job that feeds one by one it hands out nothing beyond the first tick
+// that waits: what comes after would be in that tick's way.
+func (a *agenda) due(now time.Time) []jobs.Decision {
+	a.now, a.out = now, a.out[:0]
+	var ds []jobs.Decision
+	for limit := now.UnixMicro(); len(a.heap) > 0 && a.heap[0].at <= limit && len(ds) < batch; {
+		i := a.pop()
+		e := &a.entries[i]
+		from := len(ds)
+		ds = decide(ds, e.job, e.job.Next, e.cursor, now)
+		if len(ds) == from { // the clock went back while the job was parked
+			a.plan(i)
+			continue
+		}
+		ds = untilFirstWait(ds, from, e.held)
+		a.out = append(a.out, outside{entry: i, decisions: int32(len(ds) - from)})
+	}
+	return ds
+}
+
+// untilFirstWait cuts ds after the first decision from there on that waits. The
+// first one to run waits too when its job is held.
+func untilFirstWait(ds []jobs.Decision, from int, held bool) []jobs.Decision {
+	for i := from; i < len(ds); i++ {
+		d := &ds[i]
+		if held && (d.Outcome == jobs.OutcomeRan || d.Outcome == jobs.OutcomeLate) {
+			d.Wait = true
+		}
+		if d.Wait {
+			return ds[:i+1]
+		}
+	}
+	return ds
+}
+
+// settle applies the verdicts about the decisions of the last due: it moves the
+// cursors over what was decided and plans each job's next look. now is the
+// store's clock after the commit. An error means the verdicts make no sense;
+// the agenda is then of no use any more.
+func (a *agenda) settle(ds []jobs.Decision, vs []jobs.Verdict, now time.Time) error {
+	if len(vs) != len(ds) {
+		return fmt.Errorf("the store gave %d verdicts about %d decisions", len(vs), len(ds))
+	}
+	for _, o := range a.out {
+		n := o.decisions
+		if err := a.settleJob(o.entry, ds[:n], vs[:n], now); err != nil {
+			return err
+		}
+		ds, vs = ds[n:], vs[n:]
+	}
+	a.out = a.out[:0]
+	return nil
+}
+
+func (a *agenda) settleJob(i int32, ds []jobs.Decision, vs []jobs.Verdict, now time.Time) error {
+	e := &a.entries[i]
+	before := e.cursor
+	for k, v := range vs {
+		switch v.Kind {
+		case jobs.VerdictRan, jobs.VerdictRecorded, jobs.VerdictSkipped:
+			e.advance(ds[k].Until)
+		case jobs.VerdictDuplicate:
+			e.advance(v.Cursor)
+		case jobs.VerdictBusy:
+			e.held = true
+			a.park(i, now)
+			return nil
+		case jobs.VerdictEarly:
+			// At most a second, because the store's clock may be set right meanwhile.
+			a.push(i, now.Add(min(max(v.Wait, earlyLeast), retryMost)))
+			return nil
+		default:
+			return fmt.Errorf("the store gave the unknown verdict %q about job %s", v.Kind, e.job.Name)
+		}
+	}
+	if !e.cursor.After(before) { // a duplicate that says nothing new: do not ask in a circle
+		a.park(i, now)
+		return nil
+	}
+	last := ds[len(ds)-1]
+	if last.Wait {
+		if tick, ok := e.job.Next(e.cursor); ok && !tick.After(a.now) {
+			// The next one has been waiting behind the one that was just decided.
+			e.tries, e.held = 0, true
+			a.park(i, now)
+			return nil
+		}
+	}
+	// A run of a tick that waited may still be in the way of the next one, which
+	// must not be skipped for that. It is over when a tick ran at its first try.
+	e.held = last.Wait && (last.Outcome == jobs.OutcomeLate || e.tries > 0)
+	e.tries = 0
+	a.plan(i)
+	return nil
+}
+
+func (e *entry) advance(to time.Time) {
+	if to.After(e.cursor) {
+		e.cursor = to
+	}
+}
+
+// plan puts an entry at its next tick; one without stays out for good.
+func (a *agenda) plan(i int32) {
+	if tick, ok := a.entries[i].job.Next(a.entries[i].cursor); ok {
+		a.push(i, tick)
+	}
+}
+
+// park puts an entry at the end of its next pause: 50 ms, doubling to a second.
+func (a *agenda) park(i int32, now time.Time) {
+	e := &a.entries[i]
+	pause := min(retryFirst<<e.tries, retryMost)
+	if pause < retryMost {
+		e.tries++
+	}
+	a.push(i, now.Add(pause))
+}
+
+func (a *agenda) push(i int32, at time.Time) {
+	a.heap = append(a.heap, slot{at: ceilMicro(at), entry: i})
+	for k := len(a.heap) - 1; k > 0; {
+		parent := (k - 1) / 2
+		if a.heap[parent].at <= a.heap[k].at {
+			break
+		}
+		a.heap[parent], a.heap[k] = a.heap[k], a.heap[parent]
+		k = parent
+	}
+}
+
+func (a *agenda) pop() int32 {
+	top, last := a.heap[0].entry, len(a.heap)-1
+	a.heap[0] = a.heap[last]
+	a.heap = a.heap[:last]
+	for k := 0; ; {
+		least := k
+		for child := 2*k + 1; child <= 2*k+2 && child < last; child++ {
+			if a.heap[child].at < a.heap[least].at {
+				least = child
+			}
+		}
+		if least == k {
+			return top
+		}
+		a.heap[least], a.heap[k] = a.heap[k], a.heap[least]
+		k = least
+	}
+}
+
+// ceilMicro never wakes early: a time between two microseconds is the later one.
+func ceilMicro(t time.Time) int64 {
+	us := t.UnixMicro()
+	if t.Nanosecond()%1000 != 0 {
+		us++
+	}
+	return us
+}

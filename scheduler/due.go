@@ -1,0 +1,193 @@
+package scheduler
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"carillon/jobs"
+)
+
+// simplyLate is how old an undecided tick may be and still run whatever the
+// job's catch-up policy says: a short change of leader is not an absence.
+const simplyLate = time.Minute
+
+// Due decides the undecided ticks of one job: those after cursor and not after
+// now. It is pure; now is the store's clock, and cursor the last tick that was
+// decided, whoever led then. The decisions are in the order of time and leave
+// no tick out: committed in order, they move the cursor over all of them.
+//
+// Memory is bounded by the job's catch_up.max, not by how many ticks were
+// missed, and what is older than the window is not even enumerated.
+func Due(job *jobs.Job, cursor, now time.Time) []jobs.Decision {
+	return decide(nil, job, job.Next, cursor, now)
+}
+
+// decide appends the decisions of Due to ds. next answers like job.Next.
+func decide(ds []jobs.Decision, job *jobs.Job, next func(time.Time) (time.Time, bool), cursor, now time.Time) []jobs.Decision {
+	tick, ok := next(cursor)
+	if !ok || tick.After(now) {
+		return ds
+	}
+	young := now.Add(-simplyLate)
+
+	// Older than the window: one decision, without counting.
+	if opens := earlier(now.Add(-job.CatchUp.Window), young); tick.Before(opens) {
+		d := beyondWindow(job, tick, opens)
+		ds = append(ds, d)
+		tick, ok = next(d.Until)
+	}
+
+	// Inside the window, but late enough for the policy to be asked.
+	if ok && tick.Before(young) {
+		var old backlog
+		for old.keep = keeps(job.CatchUp); ok && tick.Before(young); tick, ok = next(tick) {
+			old.add(tick)
+		}
+		if younger := ok && !tick.After(now); younger && job.CatchUp.Policy == jobs.CatchUpLatest {
+			old.dropAll()
+		}
+		ds = old.appendTo(ds, job)
+	}
+
+	// Young enough to simply run.
+	waits := feedsOneByOne(job)
+	waiting := waits && len(ds) > 0 && ds[len(ds)-1].Wait
+	for ; ok && !tick.After(now); tick, ok = next(tick) {
+		outcome := jobs.OutcomeLate
+		if now.Sub(tick) <= jobs.LateAfter {
+			outcome = jobs.OutcomeRan
+		}
+		// A tick in time waits only behind one that waits: alone, it meets the
+		// job's overlap policy like on any other day.
+		waiting = waits && (waiting || outcome == jobs.OutcomeLate)
+		ds = append(ds, one(job, tick, outcome, waiting))
+	}
+	return ds
+}
+
+// keeps is how many of the older ticks the policy may still run.
+func keeps(c jobs.CatchUp) int {
+	switch c.Policy {
+	case jobs.CatchUpAll:
+		return c.Max
+	case jobs.CatchUpSkip:
+		return 0
+	default: // latest
+		return min(1, c.Max)
+	}
+}
+
+// feedsOneByOne reports whether late ticks of the job wait for the run in
+// their way instead of being skipped because of it: a job that wants all its
+// ticks and never two at once.
+func feedsOneByOne(job *jobs.Job) bool {
+	return job.CatchUp.Policy == jobs.CatchUpAll && job.Overlap == jobs.OverlapSkip
+}
+
+// one is the decision to run one tick.
+func one(job *jobs.Job, tick time.Time, outcome jobs.Outcome, wait bool) jobs.Decision {
+	return jobs.Decision{Job: job, Tick: tick, Until: tick, Count: 1, Outcome: outcome, Wait: wait}
+}
+
+// beyondWindow is the decision about everything from first, the first
+// undecided tick, up to the last whole second before the window opens. No tick
+// inside the window is at or before that second.
+func beyondWindow(job *jobs.Job, first, opens time.Time) jobs.Decision {
+	until := opens.Add(-1).Truncate(time.Second)
+	if until.Before(first) {
+		until = first
+	}
+	return jobs.Decision{
+		Job: job, Tick: first, Until: until, Outcome: jobs.OutcomeMissed,
+		Reason: "window: older than " + span(job.CatchUp.Window),
+	}
+}
+
+// backlog takes a job's older ticks in order, holds the newest keep of them
+// and remembers the rest as one range.
+type backlog struct {
+	keep        int
+	ring        []time.Time // the newest; the oldest of them at head once full
+	head        int
+	first, last time.Time // the range of dropped ticks
+	dropped     int
+}
+
+func (b *backlog) add(tick time.Time) {
+	switch {
+	case b.keep <= 0:
+		b.drop(tick)
+	case len(b.ring) < b.keep:
+		b.ring = append(b.ring, tick)
+	default:
+		b.drop(b.ring[b.head])
+		b.ring[b.head] = tick
+		b.head = (b.head + 1) % b.keep
+	}
+}
+
+func (b *backlog) drop(tick time.Time) {
+	if b.dropped == 0 {
+		b.first = tick
+	}
+	b.last = tick
+	b.dropped++
+}
+
+// each calls fn with the held ticks, oldest first.
+func (b *backlog) each(fn func(time.Time)) {
+	for i := range b.ring {
+		fn(b.ring[(b.head+i)%len(b.ring)])
+	}
+}
+
+// dropAll gives up the held ticks too.
+func (b *backlog) dropAll() {
+	b.each(b.drop)
+	b.ring, b.head = nil, 0
+}
+
+// appendTo appends the range of dropped ticks, then the held ones as late.
+func (b *backlog) appendTo(ds []jobs.Decision, job *jobs.Job) []jobs.Decision {
+	if b.dropped > 0 {
+		ds = append(ds, jobs.Decision{
+			Job: job, Tick: b.first, Until: b.last, Count: b.dropped,
+			Outcome: jobs.OutcomeMissed, Reason: whyDropped(job.CatchUp),
+		})
+	}
+	waits := feedsOneByOne(job)
+	b.each(func(tick time.Time) { ds = append(ds, one(job, tick, jobs.OutcomeLate, waits)) })
+	return ds
+}
+
+// whyDropped is the reason in the ledger of ticks inside the window that do not run.
+func whyDropped(c jobs.CatchUp) string {
+	switch c.Policy {
+	case jobs.CatchUpAll:
+		return fmt.Sprintf("max: only the newest %d run late", c.Max)
+	case jobs.CatchUpSkip:
+		return "policy: catch_up is skip"
+	default:
+		return "policy: catch_up is latest"
+	}
+}
+
+// span writes a duration without its empty parts: 24h, not 24h0m0s.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
