@@ -45,10 +45,6 @@ type reading struct {
 	wall time.Time     // without its monotonic part
 }
 
-func (r reading) add(d time.Duration) reading {
-	return reading{mono: r.mono + d, wall: r.wall.Add(d)}
-}
-
 // trust is the belief to hold the lock: since when, and for how long at most.
 // It is replaced at each renewal, never changed.
 type trust struct {
