@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"carillon"
 	"carillon/jobs"
 )
 
@@ -42,7 +43,7 @@ type options struct {
 const (
 	defaultFile      = "schedule.yaml"
 	defaultNamespace = "carillon"
-	defaultEmbedded  = "127.0.0.1:7379"
+	defaultEmbedded  = carillon.DefaultEmbedded
 )
 
 // main runs the command line and says how the process should end.
@@ -90,7 +91,7 @@ func (a *app) root() *cobra.Command {
 		title    string
 		commands []*cobra.Command
 	}{
-		{"Run", []*cobra.Command{a.triggerCommand()}},
+		{"Run", []*cobra.Command{a.upCommand(), a.triggerCommand()}},
 		{"Look", []*cobra.Command{
 			a.jobsCommand(), a.runsCommand(), a.runCommand(), a.logsCommand(),
 			a.ledgerCommand(), a.nodesCommand(), a.watchCommand(),

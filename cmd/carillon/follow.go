@@ -71,6 +71,7 @@ func (f *follower) look(ctx context.Context) (run jobs.Run, news bool, err error
 	if err != nil {
 		return run, false, err
 	}
+	f.answered()
 	if f.saw != nil {
 		f.saw(ctx, run)
 	}

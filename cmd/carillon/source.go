@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -41,23 +42,29 @@ func (a *app) namespace() string {
 
 // schedule loads the schedule file; its errors end the process with exit 3.
 func (a *app) schedule() (*jobs.Schedule, error) {
-	path, named := a.path()
+	path, _ := a.path()
 	s, err := jobs.Load(path)
-	if err == nil {
-		return s, nil
+	if err != nil {
+		return nil, a.scheduleFailed(err)
 	}
+	return s, nil
+}
+
+// scheduleFailed puts an error of loading the schedule file into words.
+func (a *app) scheduleFailed(err error) *exitError {
+	path, named := a.path()
 	var bad *jobs.FileError
 	switch {
 	case errors.As(err, &bad):
 		e := fail(exitSchedule, "%s: %s", path, count(len(bad.Problems), "problem"))
 		e.problems = bad.Problems
-		return nil, e
+		return e
 	case errors.Is(err, fs.ErrNotExist) && !named:
-		return nil, fail(exitSchedule, "there is no schedule.yaml in this directory: give -f FILE or set $CARILLON_FILE")
+		return fail(exitSchedule, "there is no schedule.yaml in this directory: give -f FILE or set $CARILLON_FILE")
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail(exitSchedule, "schedule file %s: no such file", path)
+		return fail(exitSchedule, "schedule file %s: no such file", path)
 	default:
-		return nil, &exitError{code: exitSchedule, err: err}
+		return &exitError{code: exitSchedule, err: err}
 	}
 }
 
@@ -71,11 +78,8 @@ type address struct {
 // address finds the Redis. The file is read only when it is asked for its
 // opinion, so that a broken one does not stop `runs --redis URL`.
 func (a *app) address() (address, error) {
-	if a.opts.redis != "" {
-		return address{url: withScheme(a.opts.redis), origin: "--redis"}, nil
-	}
-	if env := a.getenv("CARILLON_REDIS"); env != "" {
-		return address{url: withScheme(env), origin: "$CARILLON_REDIS"}, nil
+	if addr, ok := a.givenAddress(); ok {
+		return addr, nil
 	}
 	path, named := a.path()
 	if _, err := os.Stat(path); err != nil && !named {
@@ -89,6 +93,17 @@ func (a *app) address() (address, error) {
 		return address{url: s.Redis, origin: "redis.url of " + path}, nil
 	}
 	return a.embeddedAddress()
+}
+
+// givenAddress is the address of the command line or the environment.
+func (a *app) givenAddress() (address, bool) {
+	if a.opts.redis != "" {
+		return address{url: withScheme(a.opts.redis), origin: "--redis"}, true
+	}
+	if env := a.getenv("CARILLON_REDIS"); env != "" {
+		return address{url: withScheme(env), origin: "$CARILLON_REDIS"}, true
+	}
+	return address{}, false
 }
 
 func (a *app) embeddedAddress() (address, error) {
@@ -116,9 +131,9 @@ func (d address) String() string {
 		return u.Host
 	default:
 		q := u.Query()
-		for _, secret := range []string{"password", "sentinel_password"} {
-			if q.Has(secret) {
-				q.Set(secret, "xxxxx")
+		for _, name := range secretQueries {
+			if q.Has(name) {
+				q.Set(name, "xxxxx")
 				u.RawQuery = q.Encode()
 			}
 		}
@@ -126,15 +141,34 @@ func (d address) String() string {
 	}
 }
 
+// secretQueries are the parameters of a Redis URL that nobody should read.
+var secretQueries = []string{"password", "sentinel_password"}
+
 // scrub takes the password out of an error that quotes the URL.
 func (d address) scrub(text string) string {
 	text = strings.ReplaceAll(text, d.url, d.String())
-	if u, err := url.Parse(d.url); err == nil && u.User != nil {
-		if pw, ok := u.User.Password(); ok && len(pw) > 3 {
-			text = strings.ReplaceAll(text, pw, "xxxxx")
-		}
+	for _, secret := range d.secrets() {
+		text = strings.ReplaceAll(text, secret, "xxxxx")
 	}
 	return text
+}
+
+// secrets are the passwords in the address. Very short ones are left out: to
+// replace every "a" of a sentence hides nothing and says nothing.
+func (d address) secrets() []string {
+	u, err := url.Parse(d.url)
+	if err != nil {
+		return nil
+	}
+	var found []string
+	if u.User != nil {
+		pw, _ := u.User.Password()
+		found = append(found, pw)
+	}
+	for _, name := range secretQueries {
+		found = append(found, u.Query().Get(name))
+	}
+	return slices.DeleteFunc(found, func(s string) bool { return len(s) < 4 })
 }
 
 const (

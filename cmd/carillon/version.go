@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"carillon"
 )
 
 // formatVersion is the "version:" of the schedule files this binary reads.
@@ -43,14 +45,11 @@ func (a *app) versionCommand() *cobra.Command {
 // versionOf reads what the Go tool stamped into the binary.
 func versionOf(info *debug.BuildInfo) versionView {
 	v := versionView{
-		Version: "dev", Go: runtime.Version(), Schedule: formatVersion,
+		Version: carillon.Version(), Go: runtime.Version(), Schedule: formatVersion,
 		Platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	if info == nil {
 		return v
-	}
-	if info.Main.Version != "" && info.Main.Version != "(devel)" {
-		v.Version = info.Main.Version
 	}
 	for _, s := range info.Settings {
 		switch s.Key {

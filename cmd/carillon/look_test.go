@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"carillon/jobs"
+)
+
+func TestLogsFollowUntilTheRunEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeStore{page: 1, runs: map[string]jobs.Run{runID: {ID: runID, Status: jobs.Running}}}
+		f.log = []jobs.LogChunk{chunk("1", 1, 0, "a\n"), chunk("2", 1, 2, "b\n"), chunk("3", 1, 4, "c\n")}
+		s := newScreen(f)
+		go func() {
+			time.Sleep(3 * time.Second)
+			writes(f, chunk("4", 1, 6, "d\n"))
+			becomes(f, jobs.Run{Status: jobs.Succeeded})
+		}()
+		require.NoError(t, s.logs(t.Context(), f, runID, true))
+		assert.Equal(t, "a\nb\nc\nd\n", s.out.String())
+		assert.Empty(t, s.err.String())
+	})
+}
+
+func TestLogsWithoutFollowShowWhatIsThere(t *testing.T) {
+	f := &fakeStore{page: 2, runs: map[string]jobs.Run{runID: {ID: runID, Status: jobs.Running}}}
+	f.log = []jobs.LogChunk{chunk("1", 1, 0, "a\n"), chunk("2", 1, 2, "b\n"), chunk("3", 1, 9, "c\n")}
+	s := newScreen(f)
+	require.NoError(t, s.logs(t.Context(), f, runID, false))
+	assert.Equal(t, "a\nb\n... 5 bytes dropped ...\nc\n", s.out.String())
+
+	s = newScreen(f)
+	s.opts.output = formatJSON
+	require.NoError(t, s.logs(t.Context(), f, runID, false))
+	assert.JSONEq(t, `[{"attempt":1,"offset":0,"dropped":0,"data":"a\n"},{"attempt":1,"offset":2,"dropped":0,"data":"b\n"},
+		{"attempt":1,"offset":9,"dropped":5,"data":"c\n"}]`, s.out.String())
+}
+
+func TestLogsOfASilentRunSaySo(t *testing.T) {
+	f := &fakeStore{runs: map[string]jobs.Run{runID: {ID: runID, Status: jobs.Queued}}}
+	s := newScreen(f)
+	require.NoError(t, s.logs(t.Context(), f, runID, false))
+	assert.Equal(t, "the run has written nothing yet (it is queued)\n", s.err.String())
+}
+
+func TestAnUnknownRunIsNotFound(t *testing.T) {
+	s := newScreen(&fakeStore{})
+	assert.Equal(t, exitNotFound, s.main(t.Context(), []string{"run", "hello@x", "--redis", "r:1"}))
+	assert.Equal(t, "carillon: there is no run \"hello@x\"\n`carillon runs` lists what is kept; old runs are dropped\n", s.err.String())
+
+	s = newScreen(&fakeStore{})
+	assert.Equal(t, exitNotFound, s.main(t.Context(), []string{"logs", "hello", "--redis", "r:1", "-f"}))
+	assert.Contains(t, s.err.String(), "`carillon runs --job hello` lists those of a job")
+}
+
+func TestWatchSaysWhenEventsMayBeMissing(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	f := &fakeStore{batches: []fakeBatch{
+		{nil, true},
+		{[]jobs.Event{{Seq: 1, At: at, Type: jobs.EventSucceeded, Run: "hello@1", Job: "hello", Node: "n1", Attempt: 1}}, false},
+		{nil, true},
+		{[]jobs.Event{{Seq: 9, At: at, Type: jobs.EventFailed, Run: "hello@2", Job: "hello", Node: "n1", Attempt: 2, Error: "exit\x1b[2J"}}, false},
+	}}
+	for format, want := range map[string]string{
+		"table": "10:00:00.000Z  succeeded   hello@1  on n1\n" +
+			"10:00:00.000Z  failed      hello@2  on n1  attempt 2  exit\\x1b[2J\n",
+		"jsonl": `{"seq":1,"at":"2026-11-22T10:00:00.000Z","type":"succeeded","job":"hello","run":"hello@1","node":"n1","attempt":1}` + "\n" +
+			`{"seq":9,"at":"2026-11-22T10:00:00.000Z","type":"failed","job":"hello","run":"hello@2","node":"n1","attempt":2,"error":"exit\u001b[2J"}` + "\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScreen(f)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			go func() {
+				time.Sleep(time.Second)
+				cancel(errInterrupted)
+			}()
+			assert.Equal(t, exitInterrupted, s.main(ctx, []string{"watch", "--redis", "r:1", "-o", format}))
+			assert.Equal(t, want, s.out.String())
+			assert.Equal(t, "the connection was lost, or events came too fast: some may be missing here\n", s.err.String())
+		})
+	}
+}
+
+func TestEventLines(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	for want, e := range map[string]jobs.Event{
+		"10:00:00.000Z  leader      n1  epoch 7": {At: at, Type: jobs.EventLeader, Node: "n1", Epoch: 7},
+		"10:00:00.000Z  missed      hello  2026-11-22T09:00:00Z to 2026-11-22T09:59:00Z  60 ticks  policy": {
+			At: at, Type: jobs.EventMissed, Job: "hello", Tick: at.Add(-time.Hour), Until: at.Add(-time.Minute), Count: 60, Reason: "policy"},
+		"10:00:00.000Z  skipped     hello  2026-11-22T10:00:00Z  overlap": {
+			At: at, Type: jobs.EventSkipped, Job: "hello", Tick: at, Until: at, Count: 1, Reason: "overlap"},
+	} {
+		assert.Equal(t, want, eventLine(e, false))
+	}
+}
+
+func TestRemarksOnNodes(t *testing.T) {
+	assert.Equal(t, []string{"no live node: start one with `carillon up`"}, remarks(nil))
+	assert.Empty(t, remarks([]jobs.Node{{Name: "a", Leader: true, Digest: "x"}, {Name: "b", Digest: "x"}}))
+	assert.Equal(t, []string{
+		"no leader at the moment: nothing is scheduled until a node takes the seat",
+		"the nodes run 2 different schedules: compare the files, or wait for a roll-out to end",
+		`2 nodes are named "a": give each its own --node`,
+	}, remarks([]jobs.Node{{Name: "a", Digest: "x"}, {Name: "a", Digest: "y"}}))
+}
+
+func TestNextMergesSoonestFirst(t *testing.T) {
+	every := func(name string, d time.Duration, ticks int) voice {
+		return voice{job: name, loc: time.UTC, next: func(after time.Time) (time.Time, bool) {
+			next := after.Truncate(d).Add(d)
+			return next, next.Before(time.Unix(0, 0).Add(time.Duration(ticks+1) * d))
+		}}
+	}
+	var got []string
+	for _, k := range merge([]voice{every("slow", 3*time.Second, 9), every("fast", 2*time.Second, 2)}, time.Unix(0, 0), 5) {
+		got = append(got, k.voice.job+k.at.Format(":05"))
+	}
+	assert.Equal(t, []string{"fast:02", "slow:03", "fast:04", "slow:06", "slow:09"}, got, "a voice that ends leaves the others")
+}
+
+func TestAddressesHideTheirPasswords(t *testing.T) {
+	for raw, want := range map[string]string{
+		"redis://10.0.0.5:6379/0":                    "10.0.0.5:6379",
+		"redis://10.0.0.5:6379/3":                    "redis://10.0.0.5:6379/3",
+		"redis://user:geheim@h:1/0":                  "redis://user:xxxxx@h:1/0",
+		"redis://h:1?password=geheim":                "redis://h:1?password=xxxxx",
+		"redis://user:gehe%zzim@h:1":                 "(an unreadable URL)",
+		"rediss://:geheim@redis.example.com:6380/12": "rediss://:xxxxx@redis.example.com:6380/12",
+	} {
+		d := address{url: raw}
+		assert.Equal(t, want, d.String())
+		assert.NotContains(t, d.scrub("dial "+raw), "geheim", raw)
+	}
+	assert.Equal(t, "the password xxxxx is wrong", address{url: "redis://:geheim@h:1"}.scrub("the password geheim is wrong"))
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"carillon"
+	"carillon/internal/redisstore"
+)
+
+type upOptions struct {
+	node      string
+	slots     int
+	leaderTTL time.Duration
+	lease     time.Duration
+	drain     time.Duration
+	noLead    bool
+	dev       bool
+	log       logKind
+}
+
+func (a *app) upCommand() *cobra.Command {
+	o := upOptions{log: logText}
+	cmd := a.command(spec{
+		use:   "up",
+		short: "Be a node until SIGTERM: take part in the election, execute runs",
+		long: `Be a node until SIGTERM or Ctrl-C. Every node is the same: start it with the same
+file wherever jobs may run, and one of them leads.
+The first signal drains: no new runs, running ones get --drain, the rest goes back
+to the queue. A second one ends the process at once. SIGHUP reads the file again;
+so does a change of it.`,
+		example: `  carillon up                                      # the embedded server: development only
+  carillon up                                      # in a second terminal: a second node
+  carillon up --redis redis://10.0.0.5:6379/0 --slots 16 --log json
+  carillon up --no-lead --node batch-7             # executes, never leads`,
+		args: noArgs,
+		run:  func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), o) },
+	})
+	f := cmd.Flags()
+	f.StringVar(&o.node, "node", "", "`NAME` of this node, unique in the fleet (default: host name and process id)")
+	f.IntVar(&o.slots, "slots", 0, "execute `N` runs at a time (default: 2 for each CPU)")
+	f.DurationVar(&o.leaderTTL, "leader-ttl", carillon.DefaultLeaderTTL, "a dead leader is replaced after this `DURATION`")
+	f.DurationVar(&o.lease, "lease", carillon.DefaultLease, "a dead node's runs start elsewhere after this `DURATION`")
+	f.DurationVar(&o.drain, "drain", carillon.DefaultDrain, "running jobs get this `DURATION` when the node stops")
+	f.BoolVar(&o.noLead, "no-lead", false, "execute runs, never lead")
+	f.BoolVar(&o.dev, "dev", false, "allow the embedded server under systemd or Kubernetes")
+	f.Var(&o.log, "log", "how the node's log is written")
+	mustComplete(cmd, "log", completeWords([]string{string(logText), string(logJSON)}))
+	for _, name := range []string{"node", "slots", "leader-ttl", "lease", "drain"} {
+		mustComplete(cmd, name, cobra.NoFileCompletions)
+	}
+	return cmd
+}
+
+// up runs one node until a signal ends it.
+func (a *app) up(ctx context.Context, o upOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	log := a.logger(o.log)
+	node, err := a.newNode(o, log)
+	if err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	stopped := context.AfterFunc(ctx, func() {
+		log.Info("stopping: running jobs get the drain time; a second signal ends the process at once", "drain", o.drain)
+	})
+	defer stopped()
+
+	// What watches the node ends with it, not with the signal: the drain is worth
+	// reading.
+	side, end := context.WithCancel(context.WithoutCancel(ctx))
+	var loops sync.WaitGroup
+	loops.Go(func() { reloadOn(side, hup, node) })
+	loops.Go(func() { a.narrate(side, node, o, log) })
+	err = node.Run(ctx)
+	end()
+	loops.Wait()
+	return upFailed(err)
+}
+
+// check refuses flags that cannot be meant. Zero slots is the default.
+func (o *upOptions) check() error {
+	bad := func(format string, args ...any) error {
+		return fail(exitUsage, format, args...).withHint("see `carillon up --help`")
+	}
+	switch {
+	case o.node != "" && !carillon.NodeNamePattern.MatchString(o.node):
+		return bad("--node %q: expected letters, digits, _ . -, at most 64, beginning with a letter or digit", o.node)
+	case o.slots < 0 || o.slots > maxSlots:
+		return bad("--slots %d: expected 1 to %d", o.slots, maxSlots)
+	case o.leaderTTL < minLeaderTTL:
+		return bad("--leader-ttl %s: expected at least %s", o.leaderTTL, minLeaderTTL)
+	case o.lease < minLease:
+		return bad("--lease %s: expected at least %s", o.lease, minLease)
+	case o.drain < 0:
+		return bad("--drain %s: expected 0 or more", o.drain)
+	}
+	if o.slots == 0 {
+		o.slots = 2 * runtime.GOMAXPROCS(0)
+	}
+	return nil
+}
+
+// The bounds of carillon.Options, said as flags.
+const (
+	maxSlots     = 10_000
+	minLeaderTTL = 300 * time.Millisecond
+	minLease     = time.Second
+)
+
+func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
+	path, _ := a.path()
+	given, _ := a.givenAddress()
+	fallback, err := a.embeddedAddress()
+	if err != nil {
+		return nil, err
+	}
+	drain := o.drain
+	if drain == 0 {
+		drain = time.Nanosecond // the library takes 0 for "the default"
+	}
+	node, err := carillon.New(carillon.Options{
+		File: path, Redis: given.url, Namespace: a.namespace(), Embedded: a.opts.embedded,
+		Node: o.node, Slots: o.slots, LeaderTTL: o.leaderTTL, Lease: o.lease, Drain: drain,
+		NoLead: o.noLead, Logger: log,
+	})
+	if err != nil {
+		return nil, a.scheduleFailed(err) // the flags are checked: what is left is the file
+	}
+	if given.url == "" && node.Schedule().Redis == "" && !o.dev {
+		if where := supervisor(a.getenv, os.Getpid(), os.Getppid()); where != "" {
+			return nil, fail(exitRefused, "this runs under %s and no Redis is named: an embedded server on %s would be this host's alone, and every host would run every job", where, fallback).
+				withHint("give --redis / $CARILLON_REDIS / redis.url, or --dev if that is what you want")
+		}
+	}
+	return node, nil
+}
+
+// supervisor names what started this process to serve for good, or "". A
+// terminal may inherit systemd's variables from the desktop, so they count only
+// when they speak of this very process.
+func supervisor(getenv func(string) string, pid, ppid int) string {
+	switch {
+	case getenv("KUBERNETES_SERVICE_HOST") != "":
+		return "Kubernetes"
+	case getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(pid),
+		getenv("INVOCATION_ID") != "" && ppid == 1:
+		return "systemd"
+	default:
+		return ""
+	}
+}
+
+// upFailed gives the end of a node its exit code.
+func upFailed(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case redisstore.ClassOf(err) != redisstore.Unclassified:
+		return &exitError{code: exitNoRedis, err: err}
+	default:
+		return fmt.Errorf("the node stopped: %w", err)
+	}
+}
+
+func reloadOn(ctx context.Context, hup <-chan os.Signal, node *carillon.Node) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			node.Reload()
+		}
+	}
+}
+
+// leaderPatience is how long the first words of a node wait for the outcome of
+// the election.
+const leaderPatience = time.Second
+
+// narrate says what the node is once it is up, and then what happens.
+func (a *app) narrate(ctx context.Context, node *carillon.Node, o upOptions, log *slog.Logger) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-node.Ready():
+	}
+	status := node.Status()
+	s := standing{
+		version: carillon.Version(), node: status.Node, redis: status.Redis, embedded: status.Embedded, serving: status.Serving,
+		namespace: a.namespace(), leader: awaitLeader(ctx, node), noLead: o.noLead,
+		slots: o.slots, schedule: node.Schedule(), now: a.now(),
+	}
+	if o.log == logJSON {
+		log.Info("up", bannerAttrs(s)...)
+	} else {
+		for _, line := range banner(s) {
+			a.say("%s", line)
+		}
+	}
+	events := &eventLog{log: log, node: status.Node, leader: func() string {
+		lead, _, err := node.Leader(ctx)
+		if err != nil {
+			return ""
+		}
+		return lead.Node
+	}}
+	if err := node.Watch(ctx, events.batch); err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+		log.Warn("events are not shown any more", "error", err)
+	}
+}
+
+// awaitLeader waits a moment for the seat to be taken: on the first node that
+// takes one round trip more than being up.
+func awaitLeader(ctx context.Context, node *carillon.Node) string {
+	ctx, cancel := context.WithTimeout(ctx, leaderPatience)
+	defer cancel()
+	for {
+		lead, held, err := node.Leader(ctx)
+		if err == nil && held {
+			return lead.Node
+		}
+		if pause(ctx, 20*time.Millisecond) != nil {
+			return ""
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"carillon/jobs"
+)
+
+func TestBannerSaysWhatTheNodeIs(t *testing.T) {
+	sched, err := jobs.Parse("schedule.yaml", []byte(`
+version: 1
+timezone: Europe/Berlin
+jobs:
+  backup: {schedule: "0 2 * * *", run: "true"}
+  hello: {schedule: "*/5 * * * *", run: "true"}
+  off: {enabled: false, schedule: "* * * * *", run: "true"}
+`))
+	require.NoError(t, err)
+	sched.Path = "schedule.yaml"
+	s := standing{
+		version: "v1.2.3", node: "web-1", redis: "127.0.0.1:7379", embedded: true, serving: true, namespace: "carillon",
+		leader: "web-1", slots: 4, schedule: sched, now: time.Date(2026, 11, 22, 0, 52, 30, 0, time.UTC),
+	}
+	assert.Equal(t, `carillon v1.2.3: node web-1 is up
+  redis     127.0.0.1:7379  (embedded: development only, in memory, gone when this process ends)
+  leader    this node
+  schedule  schedule.yaml: 3 jobs, digest `+sched.Digest+`
+  slots     4
+  next      2026-11-22 01:55:00 +01:00  hello  in 2m
+            2026-11-22 02:00:00 +01:00  backup  in 7m
+            2026-11-22 02:00:00 +01:00  hello  in 7m`, strings.Join(banner(s), "\n"))
+	assert.Contains(t, bannerAttrs(s), "hello@2026-11-22T00:55:00Z backup@2026-11-22T01:00:00Z hello@2026-11-22T01:00:00Z")
+
+	s.serving, s.leader = false, "web-2"
+	assert.Contains(t, banner(s)[1], "embedded in another node: development only")
+	assert.Contains(t, banner(s)[2], "web-2")
+	s.embedded, s.namespace, s.leader, s.noLead = false, "staging", "", true
+	assert.Contains(t, banner(s)[1], "namespace staging")
+	assert.Contains(t, banner(s)[2], "never leads")
+	s.schedule = &jobs.Schedule{}
+	assert.Contains(t, banner(s)[5], "nothing is scheduled")
+}
+
+func TestANodeWritesWhatConcernsIt(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		e       jobs.Event
+		leading bool
+		want    bool
+	}{
+		{"its own run", jobs.Event{Type: jobs.EventRunning, Node: "me"}, false, true},
+		{"another node's run", jobs.Event{Type: jobs.EventRunning, Node: "other"}, true, false},
+		{"a missed tick, leading", jobs.Event{Type: jobs.EventMissed}, true, true},
+		{"a missed tick, following", jobs.Event{Type: jobs.EventMissed}, false, false},
+		{"a node that went", jobs.Event{Type: jobs.EventNodeDown, Node: "other"}, false, true},
+		{"another leader", jobs.Event{Type: jobs.EventLeader, Node: "other"}, false, true},
+		{"its own term", jobs.Event{Type: jobs.EventLeader, Node: "me"}, true, false},
+	} {
+		assert.Equal(t, c.want, concerns(c.e, "me", c.leading), c.name)
+	}
+}
+
+func TestEventLogFollowsTheSeat(t *testing.T) {
+	var out bytes.Buffer
+	leader := "me"
+	l := &eventLog{node: "me", leader: func() string { return leader }, log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))}
+	queued := func(run string) []jobs.Event { return []jobs.Event{{Type: jobs.EventQueued, Run: run, Job: "j"}} }
+	require.NoError(t, l.batch(nil, true))
+	require.NoError(t, l.batch(queued("j@1"), false))
+	require.NoError(t, l.batch([]jobs.Event{{Type: jobs.EventResigned, Node: "me"}, {Type: jobs.EventLeader, Node: "you", Epoch: 8}}, false))
+	require.NoError(t, l.batch(queued("j@2"), false))
+	require.NoError(t, l.batch(queued("j@3"), true)) // a gap, in which "me" took the seat again
+	assert.Equal(t, `level=INFO msg=queued run=j@1
+level=INFO msg="leads now" node=you epoch=8
+level=WARN msg="events may be missing in this log: the connection was lost, or they came too fast"
+level=INFO msg=queued run=j@3
+`, out.String())
+}
+
+func TestTheEmbeddedServerIsNotForSupervisors(t *testing.T) {
+	for _, c := range []struct {
+		env       map[string]string
+		pid, ppid int
+		want      string
+	}{
+		{nil, 10, 1, ""},
+		{map[string]string{"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, 10, 1, "Kubernetes"},
+		{map[string]string{"SYSTEMD_EXEC_PID": "10", "INVOCATION_ID": "x"}, 10, 7, "systemd"},
+		{map[string]string{"INVOCATION_ID": "x"}, 10, 1, "systemd"},
+		{map[string]string{"SYSTEMD_EXEC_PID": "9", "INVOCATION_ID": "x"}, 10, 8, ""}, // a terminal on a desktop
+	} {
+		assert.Equal(t, c.want, supervisor(func(k string) string { return c.env[k] }, c.pid, c.ppid), "%v", c)
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/lmittmann/tint"
+
+	"carillon/jobs"
+)
+
+// logKind is the value of --log.
+type logKind string
+
+const (
+	logText logKind = "text"
+	logJSON logKind = "json"
+)
+
+// String, Set and Type make logKind a flag value.
+func (l *logKind) String() string { return string(*l) }
+
+// Set accepts text or json.
+func (l *logKind) Set(s string) error {
+	switch k := logKind(s); k {
+	case logText, logJSON:
+		*l = k
+		return nil
+	}
+	return fmt.Errorf("text or json")
+}
+
+// Type is the word for the value in help texts.
+func (l *logKind) Type() string { return "text|json" }
+
+// logger writes what a node says to stderr. A terminal is read as it scrolls
+// and needs no date; a file is read much later.
+func (a *app) logger(kind logKind) *slog.Logger {
+	if kind == logJSON {
+		return slog.New(slog.NewJSONHandler(a.stderr, nil))
+	}
+	layout := time.RFC3339
+	if a.stderrTTY {
+		layout = "15:04:05.000"
+	}
+	return slog.New(tint.NewHandler(a.stderr, &tint.Options{NoColor: !a.colours(a.stderrTTY), TimeFormat: layout}))
+}
+
+// eventLog writes events into a node's log. Every node hears of everything;
+// each writes what concerns it, so that the logs of a fleet, put together, hold
+// each event of a run once.
+type eventLog struct {
+	log     *slog.Logger
+	node    string
+	leader  func() string // who leads, asked after each gap
+	leading bool          // this node, as far as the events tell
+	started bool          // the first subscription is no news
+}
+
+func (l *eventLog) batch(events []jobs.Event, resync bool) error {
+	if resync && l.started {
+		l.log.Warn("events may be missing in this log: the connection was lost, or they came too fast")
+	}
+	l.started = true
+	if resync {
+		l.leading = l.leader() == l.node
+	}
+	for _, e := range events {
+		switch e.Type {
+		case jobs.EventLeader:
+			l.leading = e.Node == l.node
+		case jobs.EventResigned:
+			l.leading = l.leading && e.Node != l.node
+		}
+		if concerns(e, l.node, l.leading) {
+			l.log.LogAttrs(context.Background(), eventLevel(e.Type), eventTitle(e.Type), eventAttrs(e)...)
+		}
+	}
+	return nil
+}
+
+// concerns reports whether a node's log should have the event: what happened
+// on it, what happens to the other nodes (its own terms it has in its log
+// already), and, for the leader, what happened on no node.
+func concerns(e jobs.Event, node string, leading bool) bool {
+	switch e.Type {
+	case jobs.EventLeader, jobs.EventResigned:
+		return e.Node != node
+	case jobs.EventNodeUp, jobs.EventNodeDown:
+		return true
+	}
+	return e.Node == node || e.Node == "" && leading
+}
+
+func eventLevel(t jobs.EventType) slog.Level {
+	switch t {
+	case jobs.EventFailed, jobs.EventMissed:
+		return slog.LevelError
+	case jobs.EventCrashed, jobs.EventRetrying, jobs.EventSkipped, jobs.EventParked, jobs.EventReleased, jobs.EventSuperseded, jobs.EventNodeDown:
+		return slog.LevelWarn
+	default:
+		return slog.LevelInfo
+	}
+}
+
+func eventTitle(t jobs.EventType) string {
+	switch t {
+	case jobs.EventNodeUp:
+		return "node is up"
+	case jobs.EventNodeDown:
+		return "node is gone"
+	case jobs.EventLeader:
+		return "leads now"
+	default:
+		return string(t)
+	}
+}
+
+func eventAttrs(e jobs.Event) []slog.Attr {
+	var attrs []slog.Attr
+	text := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	number := func(key string, value int64) {
+		if value != 0 {
+			attrs = append(attrs, slog.Int64(key, value))
+		}
+	}
+	text("run", e.Run)
+	if e.Run == "" {
+		text("job", e.Job)
+	}
+	text("node", e.Node)
+	number("attempt", int64(e.Attempt))
+	text("tick", tickRange(e))
+	number("count", int64(e.Count))
+	number("epoch", e.Epoch)
+	text("reason", e.Reason)
+	text("error", e.Error)
+	return attrs
+}
