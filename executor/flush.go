@@ -78,7 +78,7 @@ func (o *Output) flush(ctx context.Context, final bool) (more bool, err error) {
 		return false, nil
 	}
 	end := endOf(add[len(add)-1])
-	drop := leaving(o.sent, end, len(add))
+	drop := leaving(o.sent, add)
 	ctx, cancel := context.WithTimeout(ctx, flushPatience)
 	defer cancel()
 	ids, err := o.log.AppendLog(ctx, o.runID, add, drop)
@@ -91,7 +91,7 @@ func (o *Output) flush(ctx context.Context, final bool) (more bool, err error) {
 		if c.Offset < HeadBytes {
 			head += len(c.Data)
 		} else if i < len(ids) {
-			o.sent = append(o.sent, sentChunk{id: ids[i], start: c.Offset, end: endOf(c)})
+			o.sent = append(o.sent, sentChunk{id: ids[i], size: int64(len(c.Data))})
 		}
 	}
 	o.headSent += int64(head)
@@ -100,13 +100,22 @@ func (o *Output) flush(ctx context.Context, final bool) (more bool, err error) {
 
 func endOf(c jobs.LogChunk) int64 { return c.Offset + int64(len(c.Data)) }
 
-// leaving is the ids of the chunks that fall out of the tail when the log is
-// continued to offset end with that many chunks: those that lie wholly before
-// the last TailBytes, and the oldest when the chunks are too many.
-func leaving(sent []sentChunk, end int64, adding int) []string {
-	var ids []string
+// leaving is the ids of the chunks that fall out of the tail when these are
+// added: the oldest, as long as TailBytes remain without them, or when the
+// chunks are too many.
+func leaving(sent []sentChunk, add []jobs.LogChunk) (ids []string) {
+	var size int64
+	for _, c := range sent {
+		size += c.size
+	}
+	for _, c := range add {
+		if c.Offset >= HeadBytes {
+			size += int64(len(c.Data))
+		}
+	}
 	for i, c := range sent {
-		if c.end > end-TailBytes && len(sent)-i+adding <= tailChunks {
+		size -= c.size
+		if size < TailBytes && len(sent)-i+len(add) <= tailChunks {
 			break
 		}
 		ids = append(ids, c.id)

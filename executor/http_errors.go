@@ -84,7 +84,7 @@ func plainHTTP(req *http.Request, err error) error {
 		return fmt.Errorf("%s closed the connection without an answer: look at the service's log", host)
 	}
 	if text := plainTLS(err); text != "" {
-		return fmt.Errorf("%s: %s", host, text)
+		return errors.New(text)
 	}
 	if errors.As(err, &network) && network.Timeout() {
 		return fmt.Errorf("%s did not let us connect within %s: check its network and firewall", host, connectPatience)

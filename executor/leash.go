@@ -46,7 +46,9 @@ func (l *leashes) take(at Attempt, newWatcher func() (*Watcher, error)) error {
 	return nil
 }
 
-// started says which process group the attempt has become.
+// started says which process group the attempt has become. A node that is
+// stopped in the instant between the start of a command and this cannot have it
+// watched: the command then lives until the node goes on, or dies.
 func (l *leashes) started(token string, pgid int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

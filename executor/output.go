@@ -57,8 +57,8 @@ type flusher struct {
 
 // sentChunk is one chunk of the tail that is in the log.
 type sentChunk struct {
-	id         string
-	start, end int64
+	id   string
+	size int64
 }
 
 // NewOutput returns the output of one attempt of a run.
@@ -133,7 +133,7 @@ func (o *Output) Close(ctx context.Context) (written, kept int64) {
 func (o *Output) kept() int64 {
 	n := o.headSent
 	for _, c := range o.sent {
-		n += c.end - c.start
+		n += c.size
 	}
 	return n
 }

@@ -90,6 +90,7 @@ func (n *node) pids(t *testing.T, names ...string) []int {
 // family is a script with a leader that ignores TERM, a child in its group and
 // one that left it.
 const family = `trap '' TERM HUP INT
+sleep 0.1
 sleep 300 & echo child=$!
 setsid sh -c 'echo stray=$$; exec sleep 300' &
 echo leader=$$
@@ -118,7 +119,9 @@ func TestCommandsOfAStoppedNodeDieAtTheirDeadline(t *testing.T) {
 }
 
 func TestANodeThatWasStoppedKnowsWhatBecameOfItsCommand(t *testing.T) {
-	n := startNode(t, "echo leader=$$; sleep 300", leaseVar+"=200ms")
+	// The command speaks up a moment after its start: a node that is stopped
+	// before it could announce the group cannot have it watched.
+	n := startNode(t, "sleep 0.3; echo leader=$$; sleep 300", leaseVar+"=200ms")
 	list := n.pids(t, "leader")
 	require.NoError(t, n.cmd.Process.Signal(syscall.SIGSTOP))
 	requireDead(t, 2*time.Second, list...)
