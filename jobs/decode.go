@@ -23,14 +23,22 @@ type decoder struct {
 	spent  bool // the budget ran out; said once
 
 	places map[string]string // key -> the mapping it belongs to, for hints
-	zones  map[string]*time.Location
+	zones  map[string]zoneAnswer
 	specs  map[specKey]*Spec
+}
+
+// zoneAnswer is what LoadZone said. The error is kept too: finding the name
+// that was meant takes a while, and a generated file may repeat the mistake in
+// every job.
+type zoneAnswer struct {
+	loc *time.Location
+	err error
 }
 
 type specKey struct{ expr, zone string }
 
 func newDecoder(file string) *decoder {
-	return &decoder{file: file, places: keyPlaces(), zones: map[string]*time.Location{}, specs: map[specKey]*Spec{}}
+	return &decoder{file: file, places: keyPlaces(), zones: map[string]zoneAnswer{}, specs: map[specKey]*Spec{}}
 }
 
 func (d *decoder) problem(at *yaml.Node, format string, args ...any) {

@@ -63,11 +63,11 @@ func newFileError(problems []Problem) *FileError {
 			kept = append(kept, p)
 		}
 	}
-	if more := len(kept) - maxProblems; more > 0 {
+	if len(kept) > maxProblems {
 		last := kept[maxProblems]
 		kept = append(kept[:maxProblems], Problem{
 			File: last.File, Line: last.Line, Column: last.Column,
-			Message: fmt.Sprintf("and %d more problems from here on", more),
+			Message: fmt.Sprintf("from here on there are more problems; mend these %d first", maxProblems),
 		})
 	}
 	return &FileError{Problems: kept}

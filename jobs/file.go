@@ -131,14 +131,12 @@ func (d *decoder) zone(e entry, name *string) {
 }
 
 func (d *decoder) location(name string) (*time.Location, error) {
-	if loc, ok := d.zones[name]; ok {
-		return loc, nil
+	known, ok := d.zones[name]
+	if !ok {
+		known.loc, known.err = LoadZone(name)
+		d.zones[name] = known
 	}
-	loc, err := LoadZone(name)
-	if err == nil {
-		d.zones[name] = loc
-	}
-	return loc, err
+	return known.loc, known.err
 }
 
 var redisShape = shape[fileValue]{
@@ -205,12 +203,10 @@ func readJobs(d *decoder, e entry, f *fileValue) {
 	if len(entries) == 0 {
 		d.problem(e.at, "jobs is empty; expected at least one job (a job that should rest keeps its place with enabled: false)")
 	}
-	names := make(map[string]bool, len(entries))
 	for _, job := range entries {
-		if d.spent {
-			return
+		if d.spent || len(d.problems) > 2*maxProblems {
+			return // nobody reads further than what is printed
 		}
-		names[job.key] = true
 		d.job = job.key
 		if why := badJobName(job.key); why != "" {
 			d.job = ""
