@@ -102,7 +102,7 @@ func decodeVerdict(kind, detail any) jobs.Verdict {
 	v := jobs.Verdict{Kind: jobs.VerdictKind(toString(kind))}
 	switch v.Kind {
 	case jobs.VerdictEarly:
-		v.Wait = time.Duration(toInt(detail)) * time.Millisecond
+		v.Wait = time.Duration(toInt(detail)) * time.Microsecond
 	case jobs.VerdictDuplicate:
 		v.Cursor = fromMillis(toInt(detail))
 	default:

@@ -76,7 +76,9 @@ func Open(opts Options) (*Store, error) {
 		vacant: make(chan struct{}, 1),
 	}
 	s.cmd = client(base, 2*time.Second, 16)
-	s.lead = client(base, 2*time.Second, 2)
+	// After as many failed dials as the pool is large, the client refuses every call
+	// and looks again only once a second: too seldom for a short leader TTL.
+	s.lead = client(base, 2*time.Second, 8)
 	s.block = client(base, 2*time.Second, 2)
 	s.sub = client(base, 2*time.Second, 2)
 	return s, nil
@@ -101,6 +103,15 @@ func client(base *redis.Options, io time.Duration, pool int) *redis.Client {
 	o.PipelinePoolSize = -1
 	return redis.NewClient(&o)
 }
+
+// SilenceClientLog stops the client library from writing every failed dial to
+// stderr. Its log is global to the process, so only a program of ours calls this;
+// the failures come back as errors in any case.
+func SilenceClientLog() { redis.SetLogger(quiet{}) }
+
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 func parseURL(raw string) (*redis.Options, error) {
 	if raw == "" {

@@ -8,7 +8,7 @@
 --       Decisions of one job follow one another in time order.
 -- Returns: {1, then for each decision: verdict, detail}; {0} when the token does
 --       not hold the seat. Verdicts as in jobs/tick.go; detail is the run's id,
---       the ms to wait (early), or the cursor (duplicate).
+--       the µs to wait (early), or the cursor in ms (duplicate).
 -- A repeat answers "duplicate" for what the first call did, which says the same.
 -- Uses: common, queue, ledger
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
@@ -60,7 +60,7 @@ for i = 0, n - 1 do
   if tick <= cursor then
     verdict, detail = 'duplicate', cursor
   elseif tonumber(until_text) > NOW then
-    verdict, detail = 'early', tonumber(until_text) - NOW
+    verdict, detail = 'early', tonumber(until_text) * 1000 - (TIME[1] * 1000000 + TIME[2])
   elseif blocked[job] then
     verdict, detail = 'busy', blocked[job]
   elseif outcome == 'ran' or outcome == 'late' then
