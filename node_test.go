@@ -1,0 +1,269 @@
+package carillon_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"carillon"
+	"carillon/internal/redistest"
+	"carillon/jobs"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m) }
+
+// recorder counts what a handler was called with.
+type recorder struct {
+	mu   sync.Mutex
+	runs map[string][]string // run id -> "node attempt"
+}
+
+func (r *recorder) handler(node string) carillon.Func {
+	return func(_ context.Context, run carillon.Run) error {
+		fmt.Fprintf(run.Output, "hello from %s\n", node)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.runs == nil {
+			r.runs = map[string][]string{}
+		}
+		r.runs[run.ID] = append(r.runs[run.ID], fmt.Sprintf("%s %d", node, run.Attempt))
+		return nil
+	}
+}
+
+func (r *recorder) snapshot() map[string][]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[string][]string, len(r.runs))
+	for k, v := range r.runs {
+		out[k] = append([]string(nil), v...)
+	}
+	return out
+}
+
+func schedule(t *testing.T, text string) *jobs.Schedule {
+	t.Helper()
+	s, err := jobs.Parse("test.yaml", []byte(text))
+	require.NoError(t, err)
+	return s
+}
+
+// up runs a node until the test ends, or until the returned function is called.
+func up(t *testing.T, opts carillon.Options) (*carillon.Node, func()) {
+	t.Helper()
+	n, err := carillon.New(opts)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			cancel()
+			require.NoError(t, <-done)
+		})
+	}
+	t.Cleanup(stop)
+	select {
+	case <-n.Ready():
+	case err := <-done:
+		t.Fatalf("the node ended: %v", err)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the node is not ready")
+	}
+	return n, stop
+}
+
+const everySecond = `
+version: 1
+jobs:
+  beat:
+    schedule: "* * * * * *"
+    catch_up: all
+    func: beat
+`
+
+func engines(t *testing.T, test func(t *testing.T, opts carillon.Options)) {
+	t.Run("miniredis", func(t *testing.T) {
+		url, _ := redistest.Mini(t)
+		test(t, carillon.Options{Redis: url})
+	})
+	t.Run("real", func(t *testing.T) {
+		url, namespace := redistest.Shared(t)
+		test(t, carillon.Options{Redis: url, Namespace: namespace})
+	})
+}
+
+// Two nodes in one process share a fleet; the leader goes, and every tick is run
+// once all the same.
+func TestTwoNodesInOneProcessRunEachTickOnce(t *testing.T) {
+	engines(t, func(t *testing.T, opts carillon.Options) {
+		var rec recorder
+		nodes := map[string]func(){}
+		for _, name := range []string{"a", "b"} {
+			o := opts
+			o.Node, o.Schedule = name, schedule(t, everySecond)
+			o.Funcs = map[string]carillon.Func{"beat": rec.handler(name)}
+			n, stop := up(t, o)
+			nodes[name] = stop
+			if name == "a" {
+				require.Eventually(t, func() bool {
+					l, ok, err := n.Leader(context.Background())
+					return err == nil && ok && l.Node == "a"
+				}, 5*time.Second, 10*time.Millisecond)
+			}
+		}
+		require.Eventually(t, func() bool { return len(rec.snapshot()) >= 3 }, 10*time.Second, 10*time.Millisecond)
+		nodes["a"]()
+		before := len(rec.snapshot())
+		require.Eventually(t, func() bool { return len(rec.snapshot()) >= before+3 }, 10*time.Second, 10*time.Millisecond)
+		var first, last time.Time
+		got := rec.snapshot()
+		for id, attempts := range got {
+			require.Len(t, attempts, 1, id)
+			at, err := time.Parse(jobs.TickLayout, strings.TrimPrefix(id, "beat@"))
+			require.NoError(t, err)
+			if first.IsZero() || at.Before(first) {
+				first = at
+			}
+			if at.After(last) {
+				last = at
+			}
+		}
+		require.Len(t, got, int(last.Sub(first)/time.Second)+1, "no tick between the first and the last is missing")
+	})
+}
+
+func TestTriggerFromTheLibrary(t *testing.T) {
+	engines(t, func(t *testing.T, opts carillon.Options) {
+		got := make(chan carillon.Run, 1)
+		opts.Node = "a"
+		opts.Schedule = schedule(t, "version: 1\njobs:\n  greet:\n    func: greet\n    params: {name: {pattern: \"^[a-z]+$\"}}\n")
+		opts.Funcs = map[string]carillon.Func{"greet": func(_ context.Context, run carillon.Run) error {
+			got <- run
+			return nil
+		}}
+		n, _ := up(t, opts)
+		id, err := n.Trigger(context.Background(), "greet", map[string]string{"name": "bob"})
+		require.NoError(t, err)
+		run := <-got
+		require.Equal(t, id, run.ID)
+		require.Equal(t, "bob", run.Params["name"])
+		require.Equal(t, jobs.TriggerManual, run.Trigger)
+		_, err = n.Trigger(context.Background(), "greet", map[string]string{"name": "BOB"})
+		require.ErrorContains(t, err, "name")
+		_, err = n.Trigger(context.Background(), "nope", nil)
+		require.ErrorContains(t, err, "no such job")
+	})
+}
+
+// lines collects what a logger says.
+type lines struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) has(s string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.buf.String(), s)
+}
+
+func TestReloadTakesAGoodFileAndKeepsTheOldOtherwise(t *testing.T) {
+	url, _ := redistest.Mini(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "schedule.yaml")
+	write := func(text string) {
+		t.Helper()
+		tmp := filepath.Join(dir, ".tmp")
+		require.NoError(t, os.WriteFile(tmp, []byte(text), 0o600))
+		require.NoError(t, os.Rename(tmp, file))
+	}
+	write(everySecond)
+	var log lines
+	var rec recorder
+	opts := carillon.Options{Redis: url, Node: "a", File: file, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Funcs: map[string]carillon.Func{"beat": rec.handler("a"), "other": func(_ context.Context, r carillon.Run) error {
+			_, err := io.WriteString(r.Output, "other")
+			return err
+		}}}
+	n, _ := up(t, opts)
+	old := n.Schedule().Digest
+	wait := func(s string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return log.has(s) }, 10*time.Second, 20*time.Millisecond, s)
+	}
+	write("version: 1\njobs: {beat: {schedule: \"* * * * *\", funk: beat}}\n")
+	wait("the schedule file is bad")
+	require.Equal(t, old, n.Schedule().Digest)
+	write("version: 1\njobs: {beat: {schedule: \"* * * * *\", func: missing}}\n")
+	wait("has no handler")
+	require.Equal(t, old, n.Schedule().Digest)
+	require.NoError(t, os.Remove(file))
+	wait("vanished")
+	write(everySecond)
+	wait("is back")
+	write(everySecond + "  new:\n    schedule: \"* * * * * *\"\n    func: other\n")
+	wait("reloaded the schedule")
+	require.NotEqual(t, old, n.Schedule().Digest)
+	require.NotNil(t, n.Schedule().Job("new"))
+	n.Reload()
+	wait("nothing changed")
+
+	// The unchanged job lost no tick over all this.
+	require.Eventually(t, func() bool { return len(rec.snapshot()) >= 3 }, 10*time.Second, 20*time.Millisecond)
+	var first, last time.Time
+	for id := range rec.snapshot() {
+		at, err := time.Parse(jobs.TickLayout, strings.TrimPrefix(id, "beat@"))
+		require.NoError(t, err)
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+		if at.After(last) {
+			last = at
+		}
+	}
+	require.GreaterOrEqual(t, len(rec.snapshot()), int(last.Sub(first)/time.Second)+1)
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	s := schedule(t, everySecond)
+	beat := map[string]carillon.Func{"beat": func(context.Context, carillon.Run) error { return nil }}
+	for says, o := range map[string]carillon.Options{
+		"no schedule":                       {Redis: "redis://h"},
+		"both set":                          {Redis: "redis://h", Schedule: s, File: "x"},
+		"no Redis":                          {Schedule: s, Funcs: beat},
+		"node name \"a b\"":                 {Redis: "redis://h", Schedule: s, Funcs: beat, Node: "a b"},
+		"slots -1":                          {Redis: "redis://h", Schedule: s, Funcs: beat, Slots: -1},
+		"leader TTL 1ms: expected at least": {Redis: "redis://h", Schedule: s, Funcs: beat, LeaderTTL: time.Millisecond},
+		"func \"beat\" has no handler":      {Redis: "redis://h", Schedule: s},
+	} {
+		_, err := carillon.New(o)
+		require.ErrorContains(t, err, says)
+	}
+	_, err := carillon.New(carillon.Options{File: filepath.Join(t.TempDir(), "none.yaml"), Redis: "redis://h"})
+	require.ErrorContains(t, err, "none.yaml")
+}
+
+func TestAFatalRedisEndsTheNodeWithASentence(t *testing.T) {
+	secured := redistest.StartReal(t, "--requirepass", "secret")
+	n, err := carillon.New(carillon.Options{Redis: "redis://:wrong@" + secured.Addr(), Schedule: schedule(t, "version: 1\njobs: {a: {run: \"true\"}}\n")})
+	require.NoError(t, err)
+	err = n.Run(context.Background())
+	require.ErrorContains(t, err, "password")
+}
