@@ -27,7 +27,11 @@ var shared struct {
 // fails when a goroutine is left over, and exits:
 //
 //	func TestMain(m *testing.M) { redistest.Main(m) }
-func Main(m *testing.M, opts ...goleak.Option) {
+func Main(m *testing.M, opts ...goleak.Option) { os.Exit(Run(m, opts...)) }
+
+// Run is Main for a TestMain that has to tidy up after the tests: it returns
+// what the process should exit with.
+func Run(m *testing.M, opts ...goleak.Option) int {
 	shared.inMain.Store(true)
 	code := m.Run()
 	if shared.server != nil {
@@ -42,7 +46,7 @@ func Main(m *testing.M, opts ...goleak.Option) {
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // leftOver looks for goroutines for longer than goleak does by itself: go-redis
