@@ -202,6 +202,9 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 			n.definitions.replace(s)
 			beat.soon()
 			sched.Reload(s)
+			if err := n.store.Announce(ctx, jobs.Event{Type: jobs.EventReloaded, Node: n.opts.Node, Reason: "schedule " + s.Digest}); err != nil {
+				n.log.Warn("the reload could not be announced", "error", err)
+			}
 		}}
 		work.run("reload", r.Run)
 	}

@@ -54,6 +54,7 @@ for _, r in ipairs(accepted) do
     redis.call('HINCRBY', key, 'failures', 1)
     fields[#fields + 1] = 'retry_at'; fields[#fields + 1] = due
     redis.call('HSET', key, unpack(fields))
+    redis.call('HDEL', key, 'parked_at') -- the next attempt may look for a node anew
     retried[#retried + 1] = due
     retried[#retried + 1] = r.id
     event = event .. ',"until":' .. due

@@ -34,6 +34,7 @@ for _, r in ipairs(accepted) do
     parked[#parked + 1] = NOW + PARK_MS
     parked[#parked + 1] = r.id
   else
+    redis.call('HDEL', key, 'parked_at')
     local queue = queues[r.priority]
     if queue then queue[#queue + 1] = r.id else
       queues[r.priority] = { r.id }

@@ -7,7 +7,9 @@
 --       not hold the seat.
 -- Uses: common, queue, archive
 local CRASHES = 3 -- starts that ended in a lost lease, before the run is quarantined
-local PARK_MS = 1000
+local PARK_MS = 1000 -- until a parked run is looked at again
+local ROUTED_MS = 10000 -- a run on a one-node route is looked at again: its node may die first
+local ROUTE_KEEP_MS = 3600000 -- of the keys of a one-node route
 local UNROUTABLE_MS = 600000
 
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
@@ -17,7 +19,7 @@ local kept, removed, parked, events, recent = 0, {}, {}, {}, {}
 local pushed, order = {}, {} -- "route priority" -> ids
 local quarantined = {}
 
-local function requeue(where, priority, id)
+local function push(where, priority, id)
   local name = where .. ' ' .. priority
   if pushed[name] then
     table.insert(pushed[name].ids, id)
@@ -25,6 +27,10 @@ local function requeue(where, priority, id)
     pushed[name] = { route = where, priority = priority, ids = { id } }
     order[#order + 1] = name
   end
+end
+
+local function requeue(id, priority)
+  push(route, priority, id)
   removed[#removed + 1] = id
 end
 
@@ -69,12 +75,12 @@ for _, id in ipairs(expired) do
     if crashes >= CRASHES then
       fail('killed ' .. crashes .. ' nodes: quarantined, it is not started again by itself')
     else
-      requeue(route, priority, id)
+      requeue(id, priority)
       writes[#writes + 1] = function() redis.call('HSET', key, 'status', 'queued', 'reason', 'its node ' .. (h[7] or '') .. ' was lost') end
       events[#events + 1] = '{"type":"crashed","job":"' .. job .. '","run":"' .. id .. '","node":"' .. (h[7] or '') .. '","attempt":' .. h[4] .. '}'
     end
   elseif status == 'retrying' then
-    requeue(route, priority, id)
+    requeue(id, priority)
     writes[#writes + 1] = function()
       redis.call('HSET', key, 'status', 'queued')
       redis.call('HDEL', key, 'retry_at')
@@ -83,8 +89,10 @@ for _, id in ipairs(expired) do
   elseif status == 'queued' and h[9] then
     local boot = holder_of(job, h[8])
     if boot then
-      requeue('node=' .. boot, priority, id)
-      writes[#writes + 1] = function() redis.call('HDEL', key, 'reason') end
+      push('node=' .. boot, priority, id)
+      kept = kept + 1
+      parked[#parked + 1] = NOW + ROUTED_MS
+      parked[#parked + 1] = id
     elseif tonumber(h[9]) < NOW - UNROUTABLE_MS then
       fail('no live node had the definition this run was made with (digest ' .. (h[8] or '') .. ') for 10 minutes: trigger the job again')
     else
@@ -116,6 +124,11 @@ for _, name in ipairs(order) do
   local p = pushed[name]
   enqueue(p.route, p.priority, p.ids, 'RPUSH')
   ring(p.route, #p.ids)
+  if p.route ~= route then
+    redis.call('PEXPIRE', queue_key(p.route, p.priority), ROUTE_KEEP_MS)
+    redis.call('PEXPIRE', P .. 'priorities:' .. p.route, ROUTE_KEEP_MS)
+    redis.call('PEXPIRE', P .. 'bell:' .. p.route, ROUTE_KEEP_MS)
+  end
 end
 if #recent > 0 then remember(KEYS[5], recent) end
 publish(KEYS[6], KEYS[7], events)
