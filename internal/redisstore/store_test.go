@@ -389,6 +389,36 @@ func TestALostNodesRunsStartAgainAndAreQuarantined(t *testing.T) {
 	})
 }
 
+// Leases that must stay where they are do not hide the back-offs behind them.
+func TestTheSweepLooksBeyondWhatItMayNotTake(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		j := job("j")
+		const n = sweepChunk + 50
+		for i := range n {
+			_, err := s.Trigger(ctx, jobs.TriggerRequest{Job: j, Unique: fmt.Sprintf("%03d", i)})
+			require.NoError(t, err)
+		}
+		var held []jobs.Claim
+		for len(held) < n {
+			held = append(held, claim(t, s, jobs.MaxBatch)...)
+		}
+		for i, c := range held {
+			require.NoError(t, s.cmd.ZAdd(ctx, s.keys.leases(), redis.Z{Score: float64(i + 1), Member: c.RunID}).Err())
+		}
+		last := held[n-1]
+		finish(t, s, jobs.Result{RunID: last.RunID, Token: last.Token, Status: jobs.Retrying, RetryIn: 0})
+		require.Eventually(t, func() bool {
+			_, err := s.Sweep(ctx, token, false)
+			require.NoError(t, err)
+			return mustRun(t, s, last.RunID).Status == jobs.Queued
+		}, 5*time.Second, 5*time.Millisecond)
+		require.Equal(t, jobs.Running, mustRun(t, s, held[0].RunID).Status)
+	})
+}
+
 func TestReleaseKeepsTheAttemptNumberOfWhatHadNotStarted(t *testing.T) {
 	engines(t, func(t *testing.T, f *fleet) {
 		ctx := context.Background()

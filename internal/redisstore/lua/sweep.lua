@@ -90,13 +90,11 @@ for _, id in ipairs(expired) do
     local boot = holder_of(job, h[8])
     if boot then
       push('node=' .. boot, priority, id)
-      kept = kept + 1
       parked[#parked + 1] = NOW + ROUTED_MS
       parked[#parked + 1] = id
     elseif tonumber(h[9]) < NOW - UNROUTABLE_MS then
       fail('no live node had the definition this run was made with (digest ' .. (h[8] or '') .. ') for 10 minutes: trigger the job again')
     else
-      kept = kept + 1
       parked[#parked + 1] = NOW + PARK_MS
       parked[#parked + 1] = id
     end
