@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -259,100 +258,4 @@ func (n *Node) connect(ctx context.Context, serving bool) error {
 		}
 	}
 	return nil
-}
-
-// heartbeat says every two seconds that the node lives.
-type heartbeat struct {
-	node *Node
-	exec *executor.Executor
-	now  chan struct{}
-
-	warned time.Time // about a namesake
-}
-
-const heartbeatEvery = 2 * time.Second
-
-// soon asks for a heartbeat now: something the others should know has changed.
-func (h *heartbeat) soon() {
-	select {
-	case h.now <- struct{}{}:
-	default:
-	}
-}
-
-func (h *heartbeat) once(ctx context.Context) error {
-	n := h.node
-	namesake, err := n.store.Heartbeat(ctx, jobs.Node{Slots: n.opts.Slots, Running: h.exec.Running(), StartedAt: n.started, Version: Version()},
-		n.definitions.all())
-	if err != nil {
-		return err
-	}
-	if namesake != "" && time.Since(h.warned) > time.Minute {
-		h.warned = time.Now()
-		n.log.Warn("another live node has this node's name: nothing runs twice, but the lists of nodes mix them up; give each its own --node",
-			"node", n.opts.Node, "other_boot", namesake)
-	}
-	return nil
-}
-
-// Run beats until ctx ends.
-func (h *heartbeat) Run(ctx context.Context) error {
-	tick := time.NewTicker(heartbeatEvery)
-	defer tick.Stop()
-	var complained time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		case <-h.now:
-		}
-		if err := h.once(ctx); err != nil && ctx.Err() == nil && time.Since(complained) > 5*time.Second {
-			complained = time.Now()
-			h.node.log.Warn("no heartbeat could be sent; running jobs go on", "error", err)
-		}
-	}
-}
-
-// group runs loops that end together: the first that fails is reported, stop
-// ends the others and waits for them.
-type group struct {
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	loops  sync.WaitGroup
-	failed chan struct{} // closed with the first failure
-	once   sync.Once
-	mu     sync.Mutex
-	errs   []error
-}
-
-func newGroup(parent context.Context) *group {
-	g := &group{failed: make(chan struct{})}
-	g.ctx, g.cancel = context.WithCancelCause(parent)
-	return g
-}
-
-// run starts a loop. A loop that ends before the group's context did has failed,
-// whatever it returns.
-func (g *group) run(name string, loop func(context.Context) error) {
-	g.loops.Go(func() {
-		err := loop(g.ctx)
-		if err == nil && g.ctx.Err() == nil {
-			err = errors.New("ended unexpectedly")
-		}
-		if err == nil || errors.Is(err, context.Canceled) {
-			return
-		}
-		g.mu.Lock()
-		g.errs = append(g.errs, fmt.Errorf("%s: %w", name, err))
-		g.mu.Unlock()
-		g.once.Do(func() { close(g.failed) })
-	})
-}
-
-// stop ends the loops and returns what went wrong in them.
-func (g *group) stop(cause error) error {
-	g.cancel(cause)
-	g.loops.Wait()
-	return errors.Join(g.errs...)
 }

@@ -1,0 +1,62 @@
+package carillon
+
+import (
+	"context"
+	"time"
+
+	"carillon/executor"
+	"carillon/jobs"
+)
+
+// heartbeat says every two seconds that the node lives.
+type heartbeat struct {
+	node *Node
+	exec *executor.Executor
+	now  chan struct{}
+
+	warned time.Time // about a namesake
+}
+
+const heartbeatEvery = 2 * time.Second
+
+// soon asks for a heartbeat now: something the others should know has changed.
+func (h *heartbeat) soon() {
+	select {
+	case h.now <- struct{}{}:
+	default:
+	}
+}
+
+func (h *heartbeat) once(ctx context.Context) error {
+	n := h.node
+	namesake, err := n.store.Heartbeat(ctx, jobs.Node{Slots: n.opts.Slots, Running: h.exec.Running(), StartedAt: n.started, Version: Version()},
+		n.definitions.all())
+	if err != nil {
+		return err
+	}
+	if namesake != "" && time.Since(h.warned) > time.Minute {
+		h.warned = time.Now()
+		n.log.Warn("another live node has this node's name: nothing runs twice, but the lists of nodes mix them up; give each its own --node",
+			"node", n.opts.Node, "other_boot", namesake)
+	}
+	return nil
+}
+
+// Run beats until ctx ends.
+func (h *heartbeat) Run(ctx context.Context) error {
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	var complained time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-h.now:
+		}
+		if err := h.once(ctx); err != nil && ctx.Err() == nil && time.Since(complained) > 5*time.Second {
+			complained = time.Now()
+			h.node.log.Warn("no heartbeat could be sent; running jobs go on", "error", err)
+		}
+	}
+}
