@@ -31,6 +31,26 @@ func nameProcess() {
 	os.WriteFile("/proc/self/comm", []byte("carillon-watch"), 0)
 }
 
+// closeInherited closes what the node got from whoever started it and would
+// hand down: somebody may wait for its end. What this process itself has open
+// is marked to be closed at an exec, and so can be told apart.
+func closeInherited() {
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return
+	}
+	for _, file := range files {
+		fd, err := strconv.Atoi(file.Name())
+		if err != nil || fd <= 2 {
+			continue
+		}
+		flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
+		if errno == 0 && flags&syscall.FD_CLOEXEC == 0 {
+			syscall.Close(fd)
+		}
+	}
+}
+
 // killBoot kills every process whose environment carries the boot id, until two
 // rounds find none: commands that the node had started but not announced, and
 // what left its process group. It returns how many processes it killed.

@@ -34,6 +34,7 @@ func watcherMain(boot string) int {
 	}
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTSTP)
 	nameProcess()
+	closeInherited()
 	line, err := newLifeline()
 	if err != nil {
 		say("cannot read from the node: %v", err)
