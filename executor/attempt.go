@@ -66,6 +66,18 @@ func verdict(job *jobs.Job, claim jobs.Claim, report Report) jobs.Result {
 	return r
 }
 
+// notTheJobs returns why an attempt ended when that was this node's doing and not
+// the job's failure: the run then goes back, if it still is ours. The cause is
+// that of the attempt's context; the watcher may have ended it without one.
+func notTheJobs(cause, err error) error {
+	for _, why := range []error{ErrLeaseLost, ErrDraining} {
+		if err != nil && (errors.Is(cause, why) || errors.Is(err, why)) {
+			return why
+		}
+	}
+	return nil
+}
+
 // logFlush bounds how long a result waits for the rest of its output to be
 // stored: a result is worth more than the last lines of a log.
 const logFlush = 30 * time.Second
@@ -84,9 +96,7 @@ func (e *Executor) execute(a *attempt) {
 	written, kept := out.Close(flush)
 	cancel()
 
-	cause := context.Cause(a.ctx)
-	if report.Err != nil && (lostLease(cause) || errors.Is(cause, ErrDraining)) {
-		// Not the job's failure: the run goes back, if it still is ours.
+	if cause := notTheJobs(context.Cause(a.ctx), report.Err); cause != nil {
 		e.board.end(a.claim.Token, nil)
 		e.giveBack(jobs.Release{RunID: a.claim.RunID, Token: a.claim.Token, Kind: jobs.ReleaseStarted, Reason: cause.Error()})
 		return

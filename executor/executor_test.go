@@ -508,6 +508,15 @@ func TestATokenWithoutASlotIsPutBack(t *testing.T) {
 	require.True(t, b.wake())
 }
 
+func TestWhatEndedAnAttempt(t *testing.T) {
+	failed := errors.New("exit status 1")
+	require.NoError(t, notTheJobs(nil, failed))
+	require.NoError(t, notTheJobs(ErrTimedOut, failed))
+	require.NoError(t, notTheJobs(ErrDraining, nil), "it succeeded before it noticed")
+	require.Equal(t, ErrDraining, notTheJobs(ErrDraining, failed))
+	require.Equal(t, ErrLeaseLost, notTheJobs(nil, fmt.Errorf("killed by the watcher: %w", ErrLeaseLost)))
+}
+
 func TestLeaseSteps(t *testing.T) {
 	lease := 30 * time.Second
 	at := time.Unix(1000, 0)

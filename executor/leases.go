@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"carillon/jobs"
@@ -139,6 +138,3 @@ func (e *Executor) extend(list []*attempt, from time.Time) {
 	}
 	e.cfg.Actions.Extend(from.Add(part(e.cfg.Lease, killAt)), tokens...)
 }
-
-// lostLease reports whether an attempt ended because it may not hold its run.
-func lostLease(err error) bool { return errors.Is(err, ErrLeaseLost) }
