@@ -83,7 +83,6 @@ func (e *Executor) Run(ctx context.Context) error {
 	e.board.finish()
 	flushed := time.AfterFunc(flushTime, stop)
 	carriers.Wait()
-	e.attempts.Wait() // begun by a claim that came in while closing
 	e.releases.Wait()
 	flushed.Stop()
 	endLeases()

@@ -445,6 +445,23 @@ func TestADrainWaitsThenGivesBack(t *testing.T) {
 	})
 }
 
+func TestAHandlerThatIgnoresItsContextDoesNotHoldTheNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		h := start(newFakeStore(claimOf(1)), 1, func(context.Context, Attempt, io.Writer) error {
+			<-free
+			return nil
+		})
+		time.Sleep(time.Second)
+		stopped := time.Now()
+		h.end(t)
+		require.Less(t, time.Since(stopped), 10*time.Second+DefaultGrace+10*time.Second)
+		_, released := h.store.snapshot()
+		require.Len(t, released, 1)
+		close(free)
+	})
+}
+
 func TestAnIdleNodeStopsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(newFakeStore(), 2, nil)
