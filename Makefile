@@ -1,0 +1,61 @@
+# What there is to do here. `make help` lists it.
+
+GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## a node with schedule.yaml, on a Redis of its own in memory
+	go run ./cmd/carillon up
+
+.PHONY: three
+three: ## three nodes on one redis-server; Ctrl-C ends all
+	@sh scripts/three.sh
+
+.PHONY: redis
+redis: ## a redis-server to play with, on PORT (6379)
+	@sh scripts/redis.sh
+
+.PHONY: build
+build: ## bin/carillon: one static binary
+	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w' -o bin/carillon ./cmd/carillon
+
+.PHONY: test
+test: ## go vet, every test with the race detector, the examples
+	@sh scripts/test.sh
+
+.PHONY: quick
+quick: ## the tests without the race detector
+	go vet ./... && go test -timeout 8m ./...
+
+.PHONY: race
+race: ## every test with the race detector, not from the cache: make race PKG=./leader/
+	@sh scripts/test.sh -count=1 $(or $(PKG),./...)
+
+.PHONY: leader-storm
+leader-storm: ## kill -9 the leader again and again, and account for every tick
+	go test ./e2e -run LeaderStorm -v -count=1 -timeout 10m
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for TIME (20s)
+	@sh scripts/fuzz.sh
+
+.PHONY: bench
+bench: ## the benchmarks, on a redis-server of their own
+	cd bench && go test -run '^$$' -bench . -benchtime 3s ./...
+
+.PHONY: lint
+lint: ## golangci-lint; the first time it is built, which takes minutes
+	go run $(GOLANGCI_LINT) run
+
+.PHONY: fmt
+fmt: ## gofmt, in place
+	gofmt -l -w $$(git ls-files '*.go')
+
+.PHONY: ci
+ci: ## what CI does
+	bash .ci/run
