@@ -16,10 +16,10 @@ type follower struct {
 	now   func() time.Time
 	say   func(format string, args ...any)
 	chunk func(jobs.LogChunk) error
-	// saw is called with every state that was read, before the output that was
-	// written up to then.
-	saw   func(ctx context.Context, r jobs.Run)
-	after string // the last chunk's id
+	// before and after are called with every state that was read: before and
+	// after the output that was written up to then.
+	before, after func(ctx context.Context, r jobs.Run)
+	last          string // the last chunk's id
 
 	silentSince time.Time // Redis has not answered since then; zero when it does
 	complained  time.Time
@@ -72,23 +72,25 @@ func (f *follower) look(ctx context.Context) (run jobs.Run, news bool, err error
 		return run, false, err
 	}
 	f.answered()
-	if f.saw != nil {
-		f.saw(ctx, run)
+	if f.before != nil {
+		f.before(ctx, run)
 	}
-	for {
-		n, err := f.page(ctx)
-		if err != nil || n == 0 {
+	for n := 1; n > 0; news = news || n > 0 {
+		if n, err = f.page(ctx); err != nil {
 			return run, news, err
 		}
-		news = true
 	}
+	if f.after != nil {
+		f.after(ctx, run)
+	}
+	return run, news, nil
 }
 
 // page reads one page of the log, and says how many chunks it had.
 func (f *follower) page(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, pollReply)
 	defer cancel()
-	chunks, err := f.st.ReadLog(ctx, f.id, f.after)
+	chunks, err := f.st.ReadLog(ctx, f.id, f.last)
 	if err != nil {
 		return 0, err
 	}
@@ -96,7 +98,7 @@ func (f *follower) page(ctx context.Context) (int, error) {
 		if err := f.chunk(c); err != nil {
 			return 0, err
 		}
-		f.after = c.ID
+		f.last = c.ID
 	}
 	return len(chunks), nil
 }

@@ -42,9 +42,6 @@ func (a *app) jobs(ctx context.Context) error {
 			t.paint(3, faint)
 		}
 	}
-	if len(items) == 0 {
-		a.say("%s has no jobs", s.Path)
-	}
 	return a.list(items, t)
 }
 

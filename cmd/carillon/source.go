@@ -85,9 +85,9 @@ func (a *app) address() (address, error) {
 	if _, err := os.Stat(path); err != nil && !named {
 		return a.embeddedAddress()
 	}
-	s, err := a.schedule()
+	s, err := jobs.Load(path)
 	if err != nil {
-		return address{}, err
+		return address{}, a.scheduleFailed(err).withHint("the file is read for its redis.url: mend it, or give --redis")
 	}
 	if s.Redis != "" {
 		return address{url: s.Redis, origin: "redis.url of " + path}, nil

@@ -184,7 +184,7 @@ func (a *app) await(ctx context.Context, st store, req jobs.TriggerRequest, repl
 	view := &logView{out: out, say: a.say}
 	tell := &teller{say: a.say, st: st, now: a.now, since: a.now(), reason: req.Reason}
 	a.say("queued %s", reply.RunID)
-	f := &follower{st: st, id: reply.RunID, now: a.now, say: a.say, chunk: view.chunk, saw: tell.saw}
+	f := &follower{st: st, id: reply.RunID, now: a.now, say: a.say, chunk: view.chunk, before: tell.before, after: tell.after}
 	run, err := f.follow(ctx)
 	if closing := view.close(); err == nil {
 		err = closing
@@ -254,18 +254,23 @@ type teller struct {
 // live node takes it within milliseconds.
 const askNodesAfter = time.Second
 
-func (t *teller) saw(ctx context.Context, r jobs.Run) {
-	lines := changes(t.last, r, t.now())
-	for _, line := range lines {
-		t.say("%s", line)
-	}
-	if len(lines) > 0 {
-		t.since, t.waits = t.now(), ""
-	}
+// before tells of what began before the output that follows.
+func (t *teller) before(_ context.Context, r jobs.Run) { t.tell(beginnings(t.last, r)) }
+
+// after tells of what ended after the output that was just shown.
+func (t *teller) after(ctx context.Context, r jobs.Run) {
+	t.tell(endings(t.last, r, t.now()))
 	if r.Status == jobs.Queued {
 		t.explain(ctx, r)
 	}
 	t.last = r
+}
+
+func (t *teller) tell(lines []string) {
+	for _, line := range lines {
+		t.say("%s", line)
+		t.since, t.waits = t.now(), ""
+	}
 }
 
 // explain says once what a queued run waits for, and again when that changes.
@@ -310,23 +315,28 @@ func waitsFor(nodes []jobs.Node) string {
 	return ""
 }
 
-// changes are the lines for what happened between two looks at a run. What
-// happened and was over between two looks shows in its counts.
-func changes(old, r jobs.Run, now time.Time) []string {
+// beginnings and endings are the lines for what happened between two looks at
+// a run. What happened and was over between them shows in the run's counts.
+func beginnings(old, r jobs.Run) []string {
 	var lines []string
 	if r.Crashes > old.Crashes {
-		lines = append(lines, fmt.Sprintf("%s was lost; the run is queued again", orSome(old.Node)))
+		lines = append(lines, orSome(old.Node)+" was lost; the run is queued again")
 	}
 	if r.Attempt > old.Attempt && r.Status != jobs.Queued {
 		lines = append(lines, fmt.Sprintf("started on %s, attempt %d", orSome(r.Node), r.Attempt))
 	}
+	return lines
+}
+
+func endings(old, r jobs.Run, now time.Time) []string {
 	switch {
 	case r.Status == jobs.Retrying && (old.Status != jobs.Retrying || r.Failures > old.Failures):
-		lines = append(lines, fmt.Sprintf("attempt %d failed: %s; retry in %s", r.Attempt, oneLine(r.Error), untilRetry(r, now)))
+		return []string{fmt.Sprintf("attempt %d failed: %s; retry in %s", r.Attempt, oneLine(r.Error), untilRetry(r, now))}
 	case r.Status == jobs.Queued && old.Status == jobs.Running && r.Crashes == old.Crashes:
-		lines = append(lines, fmt.Sprintf("%s gave the run back; queued again", orSome(old.Node)))
+		return []string{orSome(old.Node) + " gave the run back; queued again"}
+	default:
+		return nil
 	}
-	return lines
 }
 
 func untilRetry(r jobs.Run, now time.Time) string {

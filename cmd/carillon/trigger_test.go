@@ -195,7 +195,9 @@ func TestChangesBetweenTwoLooks(t *testing.T) {
 			jobs.Run{Status: jobs.Retrying, Attempt: 2, Failures: 2, Node: "n1", Error: "x\ny"},
 			[]string{"started on n1, attempt 2", `attempt 2 failed: x\ny; retry in a moment`}},
 	} {
-		t.Run(c.name, func(t *testing.T) { assert.Equal(t, c.want, changes(c.old, c.new, now)) })
+		t.Run(c.name, func(t *testing.T) {
+			assert.Equal(t, c.want, append(beginnings(c.old, c.new), endings(c.old, c.new, now)...))
+		})
 	}
 }
 

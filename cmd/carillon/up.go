@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"carillon"
 	"carillon/internal/redisstore"
+	"carillon/jobs"
 )
 
 type upOptions struct {
@@ -77,7 +77,7 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	stopped := context.AfterFunc(ctx, func() {
-		log.Info("stopping: running jobs get the drain time; a second signal ends the process at once", "drain", o.drain)
+		log.Info("stopping: running jobs get the drain time; a second signal ends the process at once", "drain", o.drain.String())
 	})
 	defer stopped()
 
@@ -193,13 +193,39 @@ func reloadOn(ctx context.Context, hup <-chan os.Signal, node *carillon.Node) {
 // the election.
 const leaderPatience = time.Second
 
-// narrate says what the node is once it is up, and then what happens.
+// narrate says what the node is once it is up, and then what happens. It
+// listens before it speaks, so that the first runs are not missed; what it
+// hears waits until the first words are said.
 func (a *app) narrate(ctx context.Context, node *carillon.Node, o upOptions, log *slog.Logger) {
 	select {
 	case <-ctx.Done():
 		return
 	case <-node.Ready():
 	}
+	introduced := make(chan struct{})
+	go func() {
+		defer close(introduced)
+		a.introduce(ctx, node, o, log)
+	}()
+	events := &eventLog{log: log, node: node.Name(), leader: func() string {
+		lead, _, err := node.Leader(ctx)
+		if err != nil {
+			return ""
+		}
+		return lead.Node
+	}}
+	err := node.Watch(ctx, func(batch []jobs.Event, resync bool) error {
+		<-introduced
+		return events.batch(batch, resync)
+	})
+	<-introduced
+	if err != nil && ctx.Err() == nil {
+		log.Warn("events are not shown any more", "error", err)
+	}
+}
+
+// introduce says what the node is.
+func (a *app) introduce(ctx context.Context, node *carillon.Node, o upOptions, log *slog.Logger) {
 	status := node.Status()
 	s := standing{
 		version: carillon.Version(), node: status.Node, redis: status.Redis, embedded: status.Embedded, serving: status.Serving,
@@ -208,20 +234,10 @@ func (a *app) narrate(ctx context.Context, node *carillon.Node, o upOptions, log
 	}
 	if o.log == logJSON {
 		log.Info("up", bannerAttrs(s)...)
-	} else {
-		for _, line := range banner(s) {
-			a.say("%s", line)
-		}
+		return
 	}
-	events := &eventLog{log: log, node: status.Node, leader: func() string {
-		lead, _, err := node.Leader(ctx)
-		if err != nil {
-			return ""
-		}
-		return lead.Node
-	}}
-	if err := node.Watch(ctx, events.batch); err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
-		log.Warn("events are not shown any more", "error", err)
+	for _, line := range banner(s) {
+		a.say("%s", line)
 	}
 }
 
@@ -232,7 +248,7 @@ func awaitLeader(ctx context.Context, node *carillon.Node) string {
 	defer cancel()
 	for {
 		lead, held, err := node.Leader(ctx)
-		if err == nil && held {
+		if err == nil && held && lead.Node != "" { // a lock without a term is not led yet
 			return lead.Node
 		}
 		if pause(ctx, 20*time.Millisecond) != nil {

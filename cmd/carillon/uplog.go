@@ -82,14 +82,12 @@ func (l *eventLog) batch(events []jobs.Event, resync bool) error {
 }
 
 // concerns reports whether a node's log should have the event: what happened
-// on it, what happens to the other nodes (its own terms it has in its log
-// already), and, for the leader, what happened on no node.
+// on it, what happens to the other nodes (its own comings and goings it has
+// in its log already), and, for the leader, what happened on no node.
 func concerns(e jobs.Event, node string, leading bool) bool {
 	switch e.Type {
-	case jobs.EventLeader, jobs.EventResigned:
+	case jobs.EventLeader, jobs.EventResigned, jobs.EventNodeUp, jobs.EventNodeDown:
 		return e.Node != node
-	case jobs.EventNodeUp, jobs.EventNodeDown:
-		return true
 	}
 	return e.Node == node || e.Node == "" && leading
 }

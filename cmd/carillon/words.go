@@ -35,7 +35,11 @@ func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return short(max(0, now.Sub(t)).Truncate(time.Second)) + " ago"
+	d := max(0, now.Sub(t))
+	if d < 10*time.Second {
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	}
+	return short(d) + " ago"
 }
 
 // moment writes a time to the second in UTC; nothing for the zero time.
