@@ -10,12 +10,15 @@ import (
 	_ "time/tzdata" // a bare host may have no zones, and jobs name them
 
 	"golang.org/x/term"
+
+	"carillon/internal/redisstore"
 )
 
 func main() { os.Exit(int(realMain())) }
 
 // realMain binds the app to the process: its streams, environment and signals.
 func realMain() exitCode {
+	redisstore.SilenceClientLog() // what fails is said here, once and in words
 	a := &app{
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
