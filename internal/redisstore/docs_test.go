@@ -189,7 +189,9 @@ var mayStay = map[string]func(ctx context.Context, s *Store, key string) bool{
 	},
 }
 
-func onSharedRoute(_ context.Context, _ *Store, key string) bool { return !strings.Contains(key, "node=") }
+func onSharedRoute(_ context.Context, _ *Store, key string) bool {
+	return !strings.Contains(key, "node=")
+}
 
 // inspect compares every key of the namespace with its row.
 func inspect(t *testing.T, s *Store, families map[string]family, seen map[string]bool) {
