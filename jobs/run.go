@@ -81,5 +81,5 @@ type Result struct {
 	ExitCode    *int
 	Error       string
 	OutputBytes int64
-	LogBytes    int64     // kept in the run's log
+	LogBytes    int64 // kept in the run's log
 }

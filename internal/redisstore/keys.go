@@ -28,7 +28,7 @@ func (k keys) log(id string) string          { return k.prefix + "log:" + id }
 func (k keys) active(job string) string      { return k.prefix + "active:" + job }
 func (k keys) ledger(job string) string      { return k.prefix + "ledger:" + job }
 func (k keys) history(job string) string     { return k.prefix + "history:" + job }
-func (k keys) failures(job string) string     { return k.prefix + "failures:" + job }
+func (k keys) failures(job string) string    { return k.prefix + "failures:" + job }
 func (k keys) node(name string) string       { return k.prefix + "node:" + name }
 func (k keys) claim(boot string) string      { return k.prefix + "claim:" + boot }
 func (k keys) schedule(digest string) string { return k.prefix + "schedule:" + digest }
