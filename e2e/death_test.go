@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// lasting runs until it is killed the first time, and is done at once the next
+// time. One of its children has left for a session of its own.
+const lasting = `
+jobs:
+  work:
+    run: |
+      MARK
+      if [ "$CARILLON_ATTEMPT" -gt 1 ]; then exit 0; fi
+      echo $$ >> DIR/pids
+      sh -c 'echo $$ >> DIR/pids; while :; do sleep 0.2; done' &
+      setsid sh -c 'echo $$ >> DIR/pids; while :; do sleep 0.2; done' &
+      while :; do sleep 0.2; done
+`
+
+// pids are the processes that a job of lasting has told of.
+func (f *fleet) pids() (list []int) {
+	for _, w := range strings.Fields(read(filepath.Join(f.dir, "pids"))) {
+		list = append(list, number(w))
+	}
+	return list
+}
+
+func noneLives(pids []int) func() bool {
+	return func() bool {
+		for _, pid := range pids {
+			if living(pid) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// twoNodesWithWork starts two nodes, has the second execute job, and waits until
+// the run has begun.
+func twoNodesWithWork(t *testing.T, f *fleet, job string, flags ...string) (other, worker *process, id string) {
+	t.Helper()
+	worker = f.up("worker", flags...)
+	id = f.trigger(job)
+	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 1 }, "%s begins", id)
+	other = f.up("other", flags...)
+	return other, worker, id
+}
+
+func TestKilledNodeTakesItsCommandsAlong(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, lasting)
+	_, worker, id := twoNodesWithWork(t, f, "work", "--lease", "3s", "--leader-ttl", "1500ms")
+	eventually(t, patience, func() bool { return len(f.pids()) == 3 }, "three processes run")
+	pids := f.pids()
+	require.False(t, noneLives(pids)())
+	pass(1200 * time.Millisecond) // long enough for a renewal: dying now is a crash
+
+	worker.kill()
+	start := time.Now()
+	eventually(t, patience, noneLives(pids), "the commands of the killed node are dead")
+	took := time.Since(start)
+	t.Logf("SIGKILL of the node to the death of its commands: %v", took)
+	assert.Less(t, took, 2*time.Second, "promised: 1 s")
+
+	r := f.awaitRun(patience, id, "succeeded", 2)
+	t.Logf("SIGKILL of the node to the second attempt's end: %v (lease 3s)", time.Since(start))
+	assert.Equal(t, 2, r.Attempt)
+	assert.Equal(t, "other", r.Node)
+	lines := f.marksOf(id)
+	require.Len(t, lines, 2)
+	assert.Equal(t, []string{"worker", "other"}, []string{lines[0].node, lines[1].node})
+}
+
+func TestStoppedNodeLosesItsRunAndItsCommand(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, lasting)
+	_, worker, id := twoNodesWithWork(t, f, "work", "--lease", "3s", "--leader-ttl", "1500ms")
+	eventually(t, patience, func() bool { return len(f.pids()) == 3 }, "three processes run")
+	main := f.marksOf(id)[0].pid
+
+	worker.signal(syscall.SIGSTOP)
+	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 2 }, "%s begins again", id)
+	assert.False(t, living(main), "the first attempt is dead before the second begins")
+	f.awaitRun(patience, id, "succeeded", 2)
+	worker.signal(syscall.SIGCONT)
+	worker.says(patience, id) // it learns that the run is not its own any more
+	pass(time.Second)
+	r := f.run(id)
+	assert.Equal(t, "succeeded", r.Status, "the late end of the first attempt changes nothing")
+	assert.Equal(t, "other", r.Node)
+	assert.Len(t, f.marksOf(id), 2)
+	// What left the group at the start is not the watcher's while its node lives.
+	for _, pid := range f.pids() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+func TestTermLetsAShortCommandFinish(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, `
+jobs:
+  short: {run: MARK; sleep 2; echo done}
+`)
+	_, worker, id := twoNodesWithWork(t, f, "short")
+	start := time.Now()
+	assert.Zero(t, worker.term(patience), worker.stderr())
+	t.Logf("a node with a command of 2 s drained in %v", time.Since(start))
+	r := f.run(id)
+	assert.Equal(t, "succeeded", r.Status)
+	assert.Equal(t, 1, r.Attempt)
+	assert.Len(t, f.marksOf(id), 1)
+	assert.Equal(t, "done\n", f.call("logs", id).out)
+}
+
+func TestTermHandsBackALongCommandAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, lasting)
+	_, worker, id := twoNodesWithWork(t, f, "work", "--drain", "500ms") // and the default lease of 30 s
+	start := time.Now()
+	worker.signal(syscall.SIGTERM)
+	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 2 }, "%s begins elsewhere", id)
+	took := time.Since(start)
+	t.Logf("SIGTERM to the next attempt, with a drain time of 500ms: %v", took)
+	assert.Less(t, took, 8*time.Second, "handed back, not left to the lease of 30 s")
+	assert.Zero(t, worker.exit(patience), worker.stderr())
+	r := f.awaitRun(patience, id, "succeeded", 2)
+	assert.Equal(t, "other", r.Node)
+	assert.Equal(t, 2, r.Attempt)
+	for _, pid := range f.pids() {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // the one that left its group on purpose
+	}
+}
+
+func TestTermWhileNothingRunsIsQuick(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, lasting)
+	p := f.up("idle")
+	start := time.Now()
+	assert.Zero(t, p.term(patience))
+	took := time.Since(start)
+	t.Logf("SIGTERM to the end of an idle node: %v", took)
+	assert.Less(t, took, 3*time.Second)
+	assert.Empty(t, f.leader(), "it left the seat")
+}
+
+func TestSecondSignalEndsADrainAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, lasting)
+	_, worker, id := twoNodesWithWork(t, f, "work", "--lease", "3s")
+	eventually(t, patience, func() bool { return len(f.pids()) == 3 }, "three processes run")
+	worker.signal(syscall.SIGTERM)
+	worker.says(patience, "draining")
+	worker.signal(syscall.SIGTERM)
+	assert.NotZero(t, worker.exit(patience))
+	eventually(t, 5*time.Second, noneLives(f.pids()), "its commands die with it")
+	f.awaitRun(patience, id, "succeeded", 2)
+}
+
+func TestCommandThatKillsItsNodeIsQuarantined(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, `
+jobs:
+  poison: {run: MARK; sleep 1.6; kill -9 $PPID; sleep 9}
+`)
+	// It takes a node of its own each time; these have nothing else to lose.
+	flags := []string{"--lease", "2s", "--leader-ttl", "1s"}
+	f.up("survivor", append(flags, "--slots", "1")...)
+	id := f.trigger("poison")
+	for attempt := 1; attempt <= 3; attempt++ {
+		eventually(t, patience, func() bool { return len(f.marksOf(id)) == attempt }, "attempt %d begins", attempt)
+		f.up("next-"+itoa(attempt), append(flags, "--slots", "1")...)
+	}
+	r := f.awaitRun(patience, id, "failed", 3)
+	assert.Contains(t, r.Error, "killed 3 nodes")
+	pass(time.Second)
+	assert.Len(t, f.marksOf(id), 3)
+}

@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// everySecondAll is one job that falls due every second and misses nothing.
+const everySecondAll = `
+jobs:
+  tick: {schedule: "* * * * * *", catch_up: all, overlap: allow, run: MARK}
+`
+
+func TestResignedLeaderIsReplacedAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, everySecondAll)
+	nodes := map[string]*process{"n1": f.up("n1"), "n2": f.up("n2")} // with the default leader TTL of 5 s
+	begin := f.adopted(1)
+	first := f.awaitLeader(patience)
+
+	start := time.Now()
+	nodes[first].signal(syscall.SIGTERM)
+	second := f.awaitLeader(patience, first)
+	took := time.Since(start)
+	t.Logf("SIGTERM to the next leader's term: %v", took)
+	assert.Less(t, took, 1500*time.Millisecond, "promised: 300 ms on a machine that is not busy")
+	assert.Zero(t, nodes[first].exit(patience))
+	assert.NotEqual(t, first, second)
+
+	f.audit("tick", everySecond(begin, f.settle(patience, "tick"))).balanced(t)
+}
+
+func TestKilledLeaderIsReplacedWhenItsLockHasExpired(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, everySecondAll)
+	nodes := map[string]*process{"n1": f.up("n1", "--lease", "3s"), "n2": f.up("n2", "--lease", "3s")}
+	begin := f.adopted(1)
+	first := f.awaitLeader(patience)
+
+	start := time.Now()
+	nodes[first].kill()
+	f.awaitLeader(patience, first)
+	took := time.Since(start)
+	t.Logf("SIGKILL to the next leader's term: %v (TTL 5s)", took)
+	assert.Less(t, took, 8*time.Second, "promised: TTL + 1 s")
+
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	a.balanced(t)
+	assert.Zero(t, a.missed+a.skipped, "catch_up: all")
+	t.Log(accountHead() + "\n" + a.row("killed leader"))
+}
+
+func TestStoppedLeaderWritesNothingWhenItGoesOn(t *testing.T) {
+	t.Parallel()
+	const ttl = 1500 * time.Millisecond
+	f := newFleet(t, everySecondAll)
+	nodes := map[string]*process{}
+	for _, name := range []string{"n1", "n2"} {
+		nodes[name] = f.up(name, "--leader-ttl", ttl.String())
+	}
+	begin := f.adopted(1)
+	first := f.awaitLeader(patience)
+	epoch, _ := f.term()
+
+	nodes[first].signal(syscall.SIGSTOP)
+	second := f.awaitLeader(patience, first)
+	later, token := f.term()
+	assert.Greater(t, later, epoch)
+	pass(3 * ttl)
+	nodes[first].signal(syscall.SIGCONT)
+	woken := time.Now()
+
+	// It takes part again: it executes.
+	eventually(t, patience, func() bool {
+		for _, m := range f.marks() {
+			if m.node == first && m.at.After(woken) {
+				return true
+			}
+		}
+		return false
+	}, "%s executes again", first)
+	pass(3 * ttl) // in which it could do harm
+	assert.Equal(t, second, f.leader(), "the seat is %s's", second)
+	e, tok := f.term()
+	assert.Equal(t, later, e, "no term was begun since")
+	assert.Equal(t, token, tok)
+
+	// It takes part again: it leads.
+	nodes[second].kill()
+	assert.Equal(t, first, f.awaitLeader(patience, second))
+	a := f.audit("tick", everySecond(begin, f.settle(40*time.Second, "tick")))
+	t.Log(accountHead() + "\n" + a.row("stopped leader"))
+	a.balanced(t)
+}
+
+func TestNodesWithOneNameRunNothingTwice(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, everySecondAll)
+	a := f.up("twin", "--leader-ttl", "1500ms", "--lease", "3s")
+	begin := f.adopted(1)
+	b := f.up("twin", "--leader-ttl", "1500ms", "--lease", "3s")
+	eventually(t, patience, func() bool {
+		const words = "another live node has this node's name"
+		return strings.Contains(a.stderr(), words) || strings.Contains(b.stderr(), words)
+	}, "one of the two warns")
+	pass(3 * time.Second)
+	r := f.call("nodes")
+	assert.Zero(t, r.code)
+
+	// One of them dies, whichever it is: the other goes on under the same name.
+	a.kill()
+	killed := f.now()
+	eventually(t, patience, func() bool {
+		for _, m := range f.marks() {
+			if m.at.After(killed.Add(2 * time.Second)) {
+				return true
+			}
+		}
+		return false
+	}, "ticks go on")
+	got := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + got.row("two with one name"))
+	got.balanced(t)
+	require.True(t, b.alive())
+}

@@ -1,0 +1,288 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"carillon/internal/redistest"
+)
+
+// tickAndWork is a job that falls due every second, and one that takes four
+// seconds and says when it began and when it was over.
+const tickAndWork = `
+jobs:
+  tick: {schedule: "* * * * * *", catch_up: all, overlap: allow, run: MARK}
+  work: {run: 'MARK; echo begin; sleep 4; echo end; echo "$CARILLON_ATTEMPT" >> DIR/over'}
+`
+
+// persistent are the flags of a redis-server that acknowledges nothing it could
+// lose.
+var persistent = []string{"--appendonly", "yes", "--appendfsync", "always"}
+
+func TestUpWaitsForARedisThatIsNotThereYet(t *testing.T) {
+	t.Parallel()
+	f, server := ownFleet(t, everySecondAll)
+	server.Kill()
+	p := f.begin("early")
+	p.says(patience, "waiting for Redis", "nothing listens there")
+	pass(2 * time.Second)
+	require.True(t, p.alive())
+	assert.Less(t, strings.Count(p.stderr(), "\n"), 3, "it says so, and does not shout:\n%s", p.stderr())
+	server.Restart()
+	start := time.Now()
+	p.says(patience, `"msg":"up"`)
+	t.Logf("a Redis that answers to a node that is up: %v", time.Since(start))
+	eventually(t, patience, func() bool { return len(f.marks()) > 0 }, "it executes")
+	assert.Zero(t, p.term(patience))
+}
+
+func TestSignalEndsAWaitForRedis(t *testing.T) {
+	t.Parallel()
+	f, server := ownFleet(t, everySecondAll)
+	server.Kill()
+	p := f.begin("early")
+	p.says(patience, "waiting for Redis")
+	assert.Zero(t, p.term(5*time.Second))
+}
+
+func TestCommandsWithoutRedisFailWithFive(t *testing.T) {
+	t.Parallel()
+	f, server := ownFleet(t, tickAndWork)
+	server.Kill()
+	for _, args := range [][]string{
+		{"trigger", "work"}, {"--trigger", "work"}, {"runs"}, {"run", "work@x"}, {"logs", "work@x"}, {"ledger", "tick"}, {"nodes"}, {"watch"},
+	} {
+		r := f.call(args...)
+		assert.Equal(t, 5, r.code, "%v: %s", args, r.err)
+		assert.Contains(t, r.err, "no Redis at "+server.Addr(), "%v", args)
+		assert.Contains(t, r.err, "nothing listens there", "%v", args)
+		assert.Empty(t, r.out, "%v", args)
+		assert.Less(t, r.took, 10*time.Second, "%v", args)
+	}
+	for _, args := range [][]string{{"validate"}, {"next"}} {
+		assert.Zero(t, f.call(args...).code, "%v needs no Redis", args)
+	}
+	r := f.call("runs", "-o", "json")
+	assert.Equal(t, 5, r.code)
+	assert.Contains(t, r.err, `"code": "no_redis"`)
+}
+
+// A Redis that is provably down takes no run from anybody: running commands go
+// on, and their results are delivered when it is back.
+func TestRedisKilledForFiveSeconds(t *testing.T) {
+	t.Parallel()
+	f, server := ownFleet(t, tickAndWork, persistent...)
+	for _, name := range []string{"n1", "n2"} {
+		f.up(name, "--lease", "4s", "--leader-ttl", "1500ms")
+	}
+	begin := f.adopted(1)
+	id := f.trigger("work")
+	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 1 }, "%s begins", id)
+	waiting := f.start("logs", "logs", "-f", id)
+	eventually(t, patience, func() bool { return waiting.stdout() == "begin\n" }, "its output is seen")
+
+	server.Kill()
+	pass(5 * time.Second)
+	assert.Equal(t, "1\n", read(f.dir+"/over"), "the command went on to its end")
+	server.Restart()
+	back := time.Now()
+	r := f.awaitRun(patience, id, "succeeded", 1)
+	t.Logf("Redis back to the delivered result: %v", time.Since(back))
+	assert.Equal(t, 1, r.Attempt)
+	assert.Len(t, f.marksOf(id), 1)
+	assert.Zero(t, waiting.exit(patience), "who waits for a run waits for Redis too: %s", waiting.stderr())
+	assert.Equal(t, "begin\nend\n", waiting.stdout())
+
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("Redis killed"))
+	a.balanced(t)
+	assert.Zero(t, a.skipped+a.missed)
+}
+
+// A Redis that hangs proves nothing: for all a node knows the others see it. So
+// an attempt ends before its lease does, and never two of them run at a time.
+func TestRedisStoppedForLongerThanALease(t *testing.T) {
+	t.Parallel()
+	f, server := ownFleet(t, `
+jobs:
+  tick: {schedule: "* * * * * *", catch_up: all, overlap: allow, run: MARK}
+  work:
+    run: |
+      MARK
+      mkdir DIR/lock || echo "attempt $CARILLON_ATTEMPT" >> DIR/together
+      trap 'rmdir DIR/lock; exit 1' TERM
+      i=0; while [ $i -lt 60 ]; do sleep 0.1; i=$((i+1)); done
+      rmdir DIR/lock
+`)
+	for _, name := range []string{"n1", "n2"} {
+		f.up(name, "--lease", "3s", "--leader-ttl", "1500ms")
+	}
+	begin := f.adopted(1)
+	id := f.trigger("work")
+	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 1 }, "%s begins", id)
+
+	server.Stop()
+	pass(6 * time.Second)
+	assert.Len(t, f.marksOf(id), 1, "nobody starts anything while Redis hangs")
+	server.Cont()
+
+	r := f.awaitRun(40*time.Second, id, "succeeded", 1)
+	lines := f.marksOf(id)
+	t.Logf("the run ended with attempt %d, having begun %d times", r.Attempt, len(lines))
+	assert.Len(t, lines, r.Attempt)
+	assert.Empty(t, read(f.dir+"/together"), "two attempts at one time")
+
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("Redis stopped"))
+	a.balanced(t)
+	assert.Zero(t, a.skipped+a.missed)
+}
+
+func TestScriptsFlushedAllTheTime(t *testing.T) {
+	t.Parallel()
+	f, _ := ownFleet(t, tickAndWork)
+	f.up("n1", "--leader-ttl", "1500ms")
+	f.up("n2", "--leader-ttl", "1500ms")
+	begin := f.adopted(1)
+	stop := repeat(t, 50*time.Millisecond, func() { f.rdb.ScriptFlush(context.Background()) })
+	r := f.call("trigger", "work")
+	assert.Zero(t, r.code, r.err)
+	assert.Equal(t, "begin\nend\n", r.out)
+	stop()
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("SCRIPT FLUSH"))
+	a.balanced(t)
+}
+
+func TestConnectionsKilledAllTheTime(t *testing.T) {
+	t.Parallel()
+	f, _ := ownFleet(t, tickAndWork)
+	nodes := []*process{f.up("n1", "--lease", "4s"), f.up("n2", "--lease", "4s")}
+	begin := f.adopted(1)
+	before := descriptors(nodes)
+	kills := 0
+	stop := repeat(t, 300*time.Millisecond, func() {
+		ctx := context.Background()
+		if f.rdb.Do(ctx, "CLIENT", "KILL", "TYPE", "normal").Err() == nil {
+			kills++
+		}
+		f.rdb.Do(ctx, "CLIENT", "KILL", "TYPE", "pubsub")
+	})
+	r := f.call("trigger", "work", "--detach", "--request-id", "once")
+	for try := 0; r.code != 0 && try < 5; try++ { // its connection may be the one that is killed
+		r = f.call("trigger", "work", "--detach", "--request-id", "once")
+	}
+	require.Zero(t, r.code, r.err)
+	id := strings.TrimSpace(r.out)
+	pass(6 * time.Second)
+	stop()
+	f.awaitRun(patience, id, "succeeded", 1)
+	require.Positive(t, kills)
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Logf("%d times every connection\n%s\n%s", kills, accountHead(), a.row("CLIENT KILL"))
+	a.balanced(t)
+	eventually(t, patience, func() bool { return descriptors(nodes) <= before+20 }, "file descriptors go back to about %d, they are %d", before, descriptors(nodes))
+}
+
+// descriptors counts the open files of processes; 0 where that cannot be seen.
+func descriptors(nodes []*process) (n int) {
+	for _, p := range nodes {
+		list, _ := os.ReadDir("/proc/" + itoa(p.pid()) + "/fd")
+		n += len(list)
+	}
+	return n
+}
+
+func TestWrongPassword(t *testing.T) {
+	t.Parallel()
+	f, server := ownFleet(t, everySecondAll, "--requirepass", "correct-horse")
+	for url, words := range map[string]string{
+		"redis://:wrong-horse@" + server.Addr() + "/0": "the password or user in the Redis URL is wrong",
+		"redis://" + server.Addr() + "/0":              "wants a password",
+	} {
+		f.url = url
+		for _, args := range [][]string{{"up"}, {"runs"}, {"trigger", "tick"}, {"nodes"}} {
+			r := f.call(args...)
+			assert.Equal(t, 5, r.code, "%v with %s: %s", args, url, r.err)
+			assert.Contains(t, r.err, words, "%v with %s", args, url)
+			assert.NotContains(t, r.err, "wrong-horse", "%v with %s", args, url)
+		}
+	}
+	f.url = "redis://:correct-horse@" + server.Addr() + "/0"
+	p := f.up("right")
+	assert.NotContains(t, p.stderr(), "correct-horse")
+}
+
+func TestWrongDatabase(t *testing.T) {
+	t.Parallel()
+	f, server := ownFleet(t, everySecondAll)
+	f.url = "redis://" + server.Addr() + "/99"
+	for _, args := range [][]string{{"up"}, {"runs"}, {"trigger", "tick"}} {
+		r := f.call(args...)
+		assert.Equal(t, 5, r.code, "%v: %s", args, r.err)
+		assert.Contains(t, r.err, "the database number in the Redis URL does not exist", "%v", args)
+	}
+	f.url = "redis://" + server.Addr() + "/nonsense"
+	for _, args := range [][]string{{"up"}, {"runs"}} {
+		r := f.call(args...)
+		assert.NotZero(t, r.code, "%v", args)
+		assert.Contains(t, r.err, "expected redis://", "%v", args)
+	}
+}
+
+func TestReadOnlyReplica(t *testing.T) {
+	t.Parallel()
+	master := redistest.StartReal(t)
+	host, port, _ := strings.Cut(master.Addr(), ":")
+	f, _ := ownFleet(t, everySecondAll, "--replicaof", host+" "+port)
+	eventually(t, patience, func() bool {
+		return strings.Contains(f.rdb.Info(context.Background(), "replication").Val(), "master_link_status:up")
+	}, "the replica follows its master")
+
+	r := f.call("trigger", "tick")
+	assert.Equal(t, 5, r.code, r.err)
+	assert.Contains(t, r.err, "read-only replica; point --redis at the master")
+	assert.Zero(t, f.call("runs").code, "looking needs no right to write")
+
+	p := f.begin("n1")
+	p.says(patience, "read-only replica; point --redis at the master")
+	require.True(t, p.alive(), "it may become the master in a moment")
+	require.NoError(t, f.rdb.Do(context.Background(), "REPLICAOF", "NO", "ONE").Err())
+	p.says(patience, `"msg":"up"`)
+	eventually(t, patience, func() bool { return len(f.marks()) > 0 }, "it executes")
+}
+
+// The master becomes a replica under running nodes, and comes back.
+func TestMasterBecomesAReplicaForAWhile(t *testing.T) {
+	t.Parallel()
+	other := redistest.StartReal(t)
+	host, port, _ := strings.Cut(other.Addr(), ":")
+	f, _ := ownFleet(t, everySecondAll, "--replica-read-only", "yes")
+	p := f.up("n1", "--leader-ttl", "1500ms")
+	f.adopted(1)
+	eventually(t, patience, func() bool { return len(f.marks()) > 0 }, "it executes")
+	ctx := context.Background()
+	other.Kill() // so that the replica keeps its data while it looks for its master
+	require.NoError(t, f.rdb.Do(ctx, "REPLICAOF", host, port).Err())
+	eventually(t, patience, func() bool { return f.rdb.Set(ctx, "x", 1, 0).Err() != nil }, "it refuses to write")
+	pass(3 * time.Second)
+	require.True(t, p.alive(), "a replica is no reason to end")
+	require.NoError(t, f.rdb.Do(ctx, "REPLICAOF", "NO", "ONE").Err())
+	back := f.now()
+	eventually(t, patience, func() bool {
+		m := f.marks()
+		return m[len(m)-1].at.After(back)
+	}, "it executes again")
+	var ledger []entry
+	f.query(&ledger, "ledger", "tick", "--limit", "1000")
+	from := ledger[len(ledger)-1].Tick.Add(-time.Second)
+	a := f.audit("tick", everySecond(from, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("READONLY"))
+	a.balanced(t)
+}
