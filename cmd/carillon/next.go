@@ -1,6 +1,7 @@
 package main
 
 import (
+	"container/heap"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ type nextOptions struct {
 	count    int
 	from     string
 	spec     string
+	hasSpec  bool // an empty expression is bad, not absent
 	timezone string
 }
 
@@ -28,7 +30,10 @@ func (a *app) nextCommand() *cobra.Command {
   carillon next backup --count 3
   carillon next --spec "30 2 * * *" --timezone Europe/Berlin --from 2026-03-28T00:00:00Z
   carillon next backup -o json`,
-		run:      func(_ *cobra.Command, args []string) error { return a.next(o, args) },
+		run: func(cmd *cobra.Command, args []string) error {
+			o.hasSpec = cmd.Flags().Changed("spec")
+			return a.next(o, args)
+		},
 		complete: a.completeJobs,
 	})
 	cmd.Flags().IntVarP(&o.count, "count", "n", 10, "show `N` ticks in all")
@@ -67,7 +72,7 @@ type voice struct {
 }
 
 func (a *app) voices(o nextOptions, names []string) ([]voice, error) {
-	if o.spec != "" {
+	if o.hasSpec {
 		if len(names) > 0 {
 			return nil, fail(exitUsage, "--spec stands instead of jobs: drop it, or %q", strings.Join(names, " "))
 		}
@@ -146,26 +151,54 @@ type noted struct {
 // merge takes the first n ticks of all voices after from, soonest first; at one
 // instant in the order of the voices.
 func merge(voices []voice, from time.Time, n int) []noted {
-	heads := make([]time.Time, len(voices))
-	alive := make([]bool, len(voices))
+	var heads headHeap
 	for i, v := range voices {
-		heads[i], alive[i] = v.next(from)
+		if at, ok := v.next(from); ok {
+			heads = append(heads, head{at: at, voice: i})
+		}
 	}
+	heap.Init(&heads)
 	var ticks []noted
-	for len(ticks) < n {
-		best := -1
-		for i := range voices {
-			if alive[i] && (best < 0 || heads[i].Before(heads[best])) {
-				best = i
-			}
+	for len(ticks) < n && len(heads) > 0 {
+		first := &heads[0]
+		v := voices[first.voice]
+		ticks = append(ticks, noted{at: first.at.In(v.loc), voice: v})
+		if at, ok := v.next(first.at); ok {
+			first.at = at
+			heap.Fix(&heads, 0)
+		} else {
+			heap.Pop(&heads)
 		}
-		if best < 0 {
-			break
-		}
-		ticks = append(ticks, noted{at: heads[best].In(voices[best].loc), voice: voices[best]})
-		heads[best], alive[best] = voices[best].next(heads[best])
 	}
 	return ticks
+}
+
+// head is the next tick of a voice, by its index.
+type head struct {
+	at    time.Time
+	voice int
+}
+
+// headHeap is a container/heap of the voices' next ticks.
+type headHeap []head
+
+func (h headHeap) Len() int      { return len(h) }
+func (h headHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h headHeap) Less(i, j int) bool {
+	if !h[i].at.Equal(h[j].at) {
+		return h[i].at.Before(h[j].at)
+	}
+	return h[i].voice < h[j].voice
+}
+
+// Push and Pop belong to container/heap.
+func (h *headHeap) Push(x any) { *h = append(*h, x.(head)) }
+
+// Pop takes the last element.
+func (h *headHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
 }
 
 func (a *app) showTicks(ticks []noted) error {

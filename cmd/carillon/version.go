@@ -9,10 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"carillon"
+	"carillon/jobs"
 )
-
-// formatVersion is the "version:" of the schedule files this binary reads.
-const formatVersion = 1
 
 type versionView struct {
 	Version  string `json:"version"`
@@ -45,7 +43,7 @@ func (a *app) versionCommand() *cobra.Command {
 // versionOf reads what the Go tool stamped into the binary.
 func versionOf(info *debug.BuildInfo) versionView {
 	v := versionView{
-		Version: carillon.Version(), Go: runtime.Version(), Schedule: formatVersion,
+		Version: carillon.Version(), Go: runtime.Version(), Schedule: jobs.Version,
 		Platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 	if info == nil {
