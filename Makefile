@@ -33,12 +33,12 @@ quick: ## the tests without the race detector
 	go vet ./... && go test -timeout 8m ./...
 
 .PHONY: race
-race: ## every test with the race detector, not from the cache: make race PKG=./leader/
+race: ## tests with the race detector, not from the cache: make race PKG=./leader
 	@sh scripts/test.sh -count=1 $(or $(PKG),./...)
 
 .PHONY: leader-storm
 leader-storm: ## kill -9 the leader again and again, and account for every tick
-	go test ./e2e -run LeaderStorm -v -count=1 -timeout 10m
+	go test ./e2e -run LeaderStorm -storm 2m -v -count=1 -timeout 10m
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for TIME (20s)

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What the scripts of this folder share. POSIX sh; sourced, not run.
 
 # have NAME: is this program in the PATH?
@@ -20,10 +21,10 @@ redis_server() {
 	fi
 }
 
-# install PACKAGES: get them on this machine, by Debian's names. Root (which is
+# install_packages PACKAGES: get them on this machine, by Debian's names. Root (which is
 # what most CI runs as) installs them; anybody else is told what to type. This
 # never calls sudo: the person at the machine decides.
-install() {
+install_packages() {
 	if [ "$(id -u)" != 0 ] || ! have apt-get; then
 		die "missing here: $*. To install: $(install_line "$@")"
 	fi
@@ -43,6 +44,12 @@ install_line() {
 	else
 		say "the package manager of this system knows how"
 	fi
+}
+
+# missing_for_tests: the packages that the tests want and that are not here.
+missing_for_tests() {
+	[ -n "$(redis_server)" ] || say redis-server # many tests want a real one
+	have cc || have gcc || have clang || say gcc libc6-dev # the race detector wants cgo
 }
 
 # elsewhere PACKAGES: what they are called outside of Debian.

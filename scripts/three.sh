@@ -11,7 +11,7 @@ server=$(redis_server)
 [ -n "$server" ] || die "there is no redis-server here. To install it: $(install_line redis-server)"
 
 dir=$(mktemp -d)
-redis= nodes= readers=
+redis='' nodes='' readers=''
 
 # cleanup ends the nodes first: they want to say goodbye to a Redis that is there.
 cleanup() {
@@ -39,7 +39,7 @@ start_redis() {
 		fi
 		sleep 0.1
 	done
-	redis=
+	redis=''
 	return 1
 }
 
