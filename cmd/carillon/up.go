@@ -143,7 +143,7 @@ func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
 		return nil, a.scheduleFailed(err) // the flags are checked: what is left is the file
 	}
 	if given.url == "" && node.Schedule().Redis == "" && !o.dev {
-		if where := supervisor(a.getenv, os.Getpid(), os.Getppid()); where != "" {
+		if where := supervisor(a.getenv, a.stderrTTY || a.stdoutTTY, os.Getpid()); where != "" {
 			return nil, fail(exitRefused, "this runs under %s and no Redis is named: an embedded server on %s would be this host's alone, and every host would run every job", where, fallback).
 				withHint("give --redis / $CARILLON_REDIS / redis.url, or --dev if that is what you want")
 		}
@@ -152,14 +152,13 @@ func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
 }
 
 // supervisor names what started this process to serve for good, or "". A
-// terminal may inherit systemd's variables from the desktop, so they count only
-// when they speak of this very process.
-func supervisor(getenv func(string) string, pid, ppid int) string {
+// terminal may inherit systemd's variables from the desktop; a service has none.
+func supervisor(getenv func(string) string, terminal bool, pid int) string {
 	switch {
 	case getenv("KUBERNETES_SERVICE_HOST") != "":
 		return "Kubernetes"
 	case getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(pid),
-		getenv("INVOCATION_ID") != "" && ppid == 1:
+		getenv("INVOCATION_ID") != "" && !terminal:
 		return "systemd"
 	default:
 		return ""

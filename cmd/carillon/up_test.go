@@ -93,16 +93,17 @@ level=INFO msg=queued run=j@3
 
 func TestTheEmbeddedServerIsNotForSupervisors(t *testing.T) {
 	for _, c := range []struct {
-		env       map[string]string
-		pid, ppid int
-		want      string
+		env      map[string]string
+		pid      int
+		terminal bool
+		want     string
 	}{
-		{nil, 10, 1, ""},
-		{map[string]string{"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, 10, 1, "Kubernetes"},
-		{map[string]string{"SYSTEMD_EXEC_PID": "10", "INVOCATION_ID": "x"}, 10, 7, "systemd"},
-		{map[string]string{"INVOCATION_ID": "x"}, 10, 1, "systemd"},
-		{map[string]string{"SYSTEMD_EXEC_PID": "9", "INVOCATION_ID": "x"}, 10, 8, ""}, // a terminal on a desktop
+		{nil, 10, false, ""},
+		{map[string]string{"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, 10, true, "Kubernetes"},
+		{map[string]string{"SYSTEMD_EXEC_PID": "10", "INVOCATION_ID": "x"}, 10, false, "systemd"},
+		{map[string]string{"INVOCATION_ID": "x"}, 10, false, "systemd"},                  // a script of a service
+		{map[string]string{"SYSTEMD_EXEC_PID": "9", "INVOCATION_ID": "x"}, 10, true, ""}, // a terminal on a desktop
 	} {
-		assert.Equal(t, c.want, supervisor(func(k string) string { return c.env[k] }, c.pid, c.ppid), "%v", c)
+		assert.Equal(t, c.want, supervisor(func(k string) string { return c.env[k] }, c.terminal, c.pid), "%v", c)
 	}
 }

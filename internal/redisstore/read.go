@@ -79,18 +79,23 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]jobs.Run, error) {
 	return runs[:min(len(runs), f.Limit)], nil
 }
 
+// historyCap is HISTORY_CAP of lua/lib_archive.lua.
+const historyCap = 100
+
 // candidates collects the ids that may match, without duplicates.
 func (s *Store) candidates(ctx context.Context, f RunFilter) ([]string, error) {
 	pipe := s.cmd.Pipeline()
 	var lists []interface{ Result() ([]string, error) }
+	take := int64(f.Limit) - 1
+	if f.Status != "" {
+		take = -1 // any of them may match
+	}
 	if f.Job != "" {
-		lists = append(lists, pipe.SMembers(ctx, s.keys.active(f.Job)),
-			pipe.LRange(ctx, s.keys.history(f.Job), 0, -1), pipe.LRange(ctx, s.keys.failures(f.Job), 0, -1))
-	} else {
-		take := int64(f.Limit)
-		if f.Status != "" {
-			take = -1 // any of them may match
+		lists = append(lists, pipe.SMembers(ctx, s.keys.active(f.Job)), pipe.LRange(ctx, s.keys.history(f.Job), 0, take))
+		if f.Status != "" || f.Limit > historyCap {
+			lists = append(lists, pipe.LRange(ctx, s.keys.failures(f.Job), 0, -1)) // kept beyond the history
 		}
+	} else {
 		// The newest waiting runs stand on the left of their queues.
 		for priority := range 10 {
 			lists = append(lists, pipe.LRange(ctx, s.keys.queue(anyRoute, strconv.Itoa(priority)), 0, int64(f.Limit)))
