@@ -18,7 +18,12 @@ for i = 1, n do
     reply[i] = 'lost'
   end
 end
-if #renewed > 0 then variadic('ZADD', KEYS[2], renewed) end
+if #renewed > 0 then
+  -- Redis at maxmemory refuses a script whose first write could need memory. This
+  -- one needs none, and without it every running command would lose its lease.
+  redis.call('DEL', KEYS[1])
+  variadic('ZADD', KEYS[2], renewed)
+end
 -- The sweep counts a lost lease as a crash only if the attempt lived to renew it once.
 for _, f in ipairs(first) do redis.call('HSET', P .. 'run:' .. f.id, 'renewed', f.attempt) end
 return reply
