@@ -106,12 +106,20 @@ func everySecond(from, to time.Time) (ticks []time.Time) {
 	return ticks
 }
 
-// settle ends a window of observation: it returns a time, not before which every
-// tick has been decided and every run has ended.
+// settle ends a window of observation. It returns the last second of it: every
+// tick up to then has been decided, and every run of those has ended.
 func (f *fleet) settle(within time.Duration, jobs ...string) time.Time {
 	f.t.Helper()
+	end := f.now().Truncate(time.Second).Add(time.Second) // so that there is a tick in it
+	f.settled(within, end, jobs...)
+	return end
+}
+
+// settled waits until every tick up to end has been decided, and every run of
+// those has ended.
+func (f *fleet) settled(within time.Duration, end time.Time, jobs ...string) {
+	f.t.Helper()
 	ctx := context.Background()
-	end := f.now().Truncate(time.Second)
 	eventually(f.t, within, func() bool {
 		h, err := f.rdb.HMGet(ctx, f.key("cursors"), jobs...).Result()
 		if err != nil {
@@ -141,13 +149,13 @@ func (f *fleet) settle(within time.Duration, jobs ...string) time.Time {
 		}
 		return true
 	}, "every run up to %v has ended", end)
-	return end
 }
 
 // audit holds the ticks of a job, the witness file and the ledger against each
 // other.
 func (f *fleet) audit(job string, ticks []time.Time) account {
 	f.t.Helper()
+	require.NotEmpty(f.t, ticks)
 	a := account{ticks: len(ticks)}
 	var ledger []entry
 	f.query(&ledger, "ledger", job, "--limit", "100000")
@@ -156,8 +164,16 @@ func (f *fleet) audit(job string, ticks []time.Time) account {
 		if e.Until.IsZero() {
 			e.Until = e.Tick
 		}
-		for t := e.Tick; !t.After(e.Until); t = t.Add(time.Second) {
-			covered[t.Unix()] = append(covered[t.Unix()], e)
+		n := 0
+		for _, t := range ticks {
+			if !t.Before(e.Tick) && !t.After(e.Until) {
+				covered[t.Unix()] = append(covered[t.Unix()], e)
+				n++
+			}
+		}
+		inside := !e.Tick.Before(ticks[0]) && !e.Until.After(ticks[len(ticks)-1])
+		if inside && e.Count != 0 && e.Count != n {
+			a.complain("%s: the entry counts %d ticks, there are %d: %+v", job, e.Count, n, e)
 		}
 	}
 	starts := map[string][]mark{}

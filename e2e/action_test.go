@@ -42,14 +42,14 @@ jobs:
 		{"absent-path", "no-such-file does not exist on this node", 127},
 		{"absent-in-script", "exit status 127", 127},
 		{"not-executable", "is not executable: run chmod +x", 126},
-		{"no-interpreter", "/no/such/shell", 126},
+		{"no-interpreter", "the program that its first line (#!) names does not exist on this node", 127},
 		{"folder", "", 126},
 		{"no-dir", "nowhere does not exist on this node: create it, or mend the job's dir", -1},
 		{"dir-is-file", "is a file, not a directory", -1},
 		{"no-host", `host "nowhere.invalid" `, -1},
 		{"no-listener", "refused the connection: is the service running", -1},
 		{"exit-code", "exit status 7", 7},
-		{"by-signal", "killed by signal 9", -1},
+		{"by-signal", "killed by signal SIGKILL", -1},
 		{"too-long", "timed out after 300ms", -1},
 	} {
 		r := f.call("trigger", c.job)

@@ -92,7 +92,7 @@ func TestStoppedNodeLosesItsRunAndItsCommand(t *testing.T) {
 	assert.False(t, living(main), "the first attempt is dead before the second begins")
 	f.awaitRun(patience, id, "succeeded", 2)
 	worker.signal(syscall.SIGCONT)
-	worker.says(patience, id) // it learns that the run is not its own any more
+	worker.says(patience, "no longer leading") // it is awake
 	pass(time.Second)
 	r := f.run(id)
 	assert.Equal(t, "succeeded", r.Status, "the late end of the first attempt changes nothing")

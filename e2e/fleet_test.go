@@ -212,6 +212,18 @@ func (f *fleet) adopted(jobs int) time.Time {
 	return f.now()
 }
 
+// putBack makes a fleet believe that the last tick of a job it decided was at
+// that time, and that nothing was written of later ones.
+func (f *fleet) putBack(job string, at time.Time) {
+	f.t.Helper()
+	ctx := context.Background()
+	cursor, err := f.rdb.HGet(ctx, f.key("cursors"), job).Result()
+	require.NoError(f.t, err)
+	_, timing, _ := strings.Cut(cursor, " ")
+	require.NoError(f.t, f.rdb.HSet(ctx, f.key("cursors"), job, itoa(int(at.UnixMilli()))+" "+timing).Err())
+	require.NoError(f.t, f.rdb.Del(ctx, f.key("ledger:"+job)).Err())
+}
+
 func contains(list []string, s string) bool {
 	for _, v := range list {
 		if v == s {

@@ -58,12 +58,19 @@ func TestKilledLeaderIsReplacedWhenItsLockHasExpired(t *testing.T) {
 func TestStoppedLeaderWritesNothingWhenItGoesOn(t *testing.T) {
 	t.Parallel()
 	const ttl = 1500 * time.Millisecond
-	f := newFleet(t, everySecondAll)
+	// Several runs at a time, so that no node can take them all.
+	f := newFleet(t, `
+defaults: {catch_up: all, overlap: allow}
+jobs:
+  tick: {schedule: "* * * * * *", run: MARK; sleep 0.1}
+  tack: {schedule: "* * * * * *", run: MARK; sleep 0.1}
+  tock: {schedule: "* * * * * *", run: MARK; sleep 0.1}
+`)
 	nodes := map[string]*process{}
 	for _, name := range []string{"n1", "n2"} {
-		nodes[name] = f.up(name, "--leader-ttl", ttl.String())
+		nodes[name] = f.up(name, "--leader-ttl", ttl.String(), "--lease", "10s")
 	}
-	begin := f.adopted(1)
+	begin := f.adopted(3)
 	first := f.awaitLeader(patience)
 	epoch, _ := f.term()
 
@@ -93,9 +100,13 @@ func TestStoppedLeaderWritesNothingWhenItGoesOn(t *testing.T) {
 	// It takes part again: it leads.
 	nodes[second].kill()
 	assert.Equal(t, first, f.awaitLeader(patience, second))
-	a := f.audit("tick", everySecond(begin, f.settle(40*time.Second, "tick")))
-	t.Log(accountHead() + "\n" + a.row("stopped leader"))
-	a.balanced(t)
+	var sum account
+	end := f.settle(40*time.Second, "tick", "tack", "tock")
+	for _, job := range []string{"tick", "tack", "tock"} {
+		sum.add(f.audit(job, everySecond(begin, end)))
+	}
+	t.Log(accountHead() + "\n" + sum.row("stopped leader"))
+	sum.balanced(t)
 }
 
 func TestNodesWithOneNameRunNothingTwice(t *testing.T) {
@@ -127,4 +138,75 @@ func TestNodesWithOneNameRunNothingTwice(t *testing.T) {
 	t.Log(accountHead() + "\n" + got.row("two with one name"))
 	got.balanced(t)
 	require.True(t, b.alive())
+}
+
+// What a suspended virtual machine looks like to a fleet that lives on it.
+func TestWholeFleetStoppedForAWhile(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, everySecondAll)
+	nodes := []*process{f.up("n1", "--leader-ttl", "1500ms", "--lease", "4s"), f.up("n2", "--leader-ttl", "1500ms", "--lease", "4s")}
+	begin := f.adopted(1)
+	for _, p := range nodes {
+		p.signal(syscall.SIGSTOP)
+	}
+	pass(6 * time.Second)
+	for _, p := range nodes {
+		p.signal(syscall.SIGCONT)
+	}
+	pass(2 * time.Second)
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("stopped fleet"))
+	a.balanced(t)
+	assert.Zero(t, a.missed+a.skipped)
+	assert.GreaterOrEqual(t, a.late, 3)
+}
+
+// The leader is killed while it works off what nobody was there to do.
+func TestLeaderKilledAmidCatchUp(t *testing.T) {
+	t.Parallel()
+	const ticks = 240
+	f := newFleet(t, `
+defaults: {catch_up: {policy: all, max: 10000}, overlap: allow}
+jobs:
+  a: {schedule: "* * * * * *", run: MARK}
+  b: {schedule: "* * * * * *", run: MARK}
+  c: {schedule: "* * * * * *", run: MARK}
+  d: {schedule: "* * * * * *", run: MARK}
+`)
+	jobs := []string{"a", "b", "c", "d"}
+	assert.Zero(t, f.up("n0").term(patience))
+	away := f.now().Truncate(time.Second).Add(-ticks * time.Second)
+	for _, job := range jobs {
+		f.putBack(job, away)
+	}
+	flags := []string{"--leader-ttl", "1s", "--lease", "3s", "--slots", "4"}
+	nodes := map[string]*process{"n1": f.begin("n1", flags...), "n2": f.begin("n2", flags...)}
+	decided := func() (n int64) {
+		for _, job := range jobs {
+			n += f.rdb.LLen(t.Context(), f.key("ledger:"+job)).Val()
+		}
+		return n
+	}
+	var kills []int64 // how many ticks were decided when a leader was killed
+	for len(kills) < 3 {
+		before := decided()
+		if before >= ticks*int64(len(jobs)) {
+			break
+		}
+		name := f.awaitLeader(patience)
+		for deadline := time.Now().Add(patience); decided() == before && time.Now().Before(deadline); {
+			// The whole of it takes some milliseconds: this one does not wait.
+		}
+		nodes[name].kill()
+		kills = append(kills, decided())
+		nodes[name] = f.begin(name, flags...)
+	}
+	var sum account
+	end := f.settle(60*time.Second, jobs...)
+	for _, job := range jobs {
+		sum.add(f.audit(job, everySecond(away, end)))
+	}
+	t.Logf("of %d ticks, when a leader was killed, were decided: %v\n%s\n%s", ticks*len(jobs), kills, accountHead(), sum.row("catch-up"))
+	sum.balanced(t)
+	assert.Zero(t, sum.missed+sum.skipped)
 }

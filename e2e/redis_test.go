@@ -286,3 +286,75 @@ func TestMasterBecomesAReplicaForAWhile(t *testing.T) {
 	t.Log(accountHead() + "\n" + a.row("READONLY"))
 	a.balanced(t)
 }
+
+// A Redis that lost everything: what was due while it was gone is beyond
+// anybody's knowledge, but nothing stands still and nothing runs twice.
+func TestRedisComesBackEmpty(t *testing.T) {
+	t.Parallel()
+	f, server := ownFleet(t, tickAndWork) // keeps nothing on disk
+	nodes := []*process{f.up("n1", "--lease", "4s", "--leader-ttl", "1500ms"), f.up("n2", "--lease", "4s", "--leader-ttl", "1500ms")}
+	f.adopted(1)
+	epoch, _ := f.term()
+	id := f.trigger("work")
+	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 1 }, "%s begins", id)
+	server.Restart()
+	begin := f.adopted(1)
+	later, _ := f.term()
+	assert.Greater(t, later, epoch, "epochs never go back")
+	again := f.trigger("work") // nobody knows any more that one is unfinished
+	f.awaitRun(patience, again, "succeeded", 1)
+	assert.Len(t, f.marksOf(id), 1)
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("Redis came back empty"))
+	a.balanced(t)
+	seen := map[string]int{}
+	for _, m := range f.marks() {
+		seen[m.run]++
+		assert.Equal(t, 1, seen[m.run], "%+v", m)
+	}
+	for _, p := range nodes {
+		assert.Zero(t, p.term(patience), p.stderr())
+	}
+}
+
+// At maxmemory Redis refuses what is new. Ends of running commands are accepted,
+// and what could not be dispatched is made good later.
+func TestRedisOutOfMemoryForAWhile(t *testing.T) {
+	t.Parallel()
+	f, _ := ownFleet(t, tickAndWork)
+	p := f.up("n1", "--lease", "3s", "--leader-ttl", "3s")
+	begin := f.adopted(1)
+	id := f.trigger("work")
+	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 1 }, "%s begins", id)
+	ctx := context.Background()
+	require.NoError(t, f.rdb.ConfigSet(ctx, "maxmemory", "1").Err())
+	r := f.call("trigger", "tick")
+	assert.Equal(t, 5, r.code, r.err)
+	assert.Contains(t, r.err, "maxmemory")
+	pass(6 * time.Second) // longer than the command, twice as long as the lease
+	require.True(t, p.alive())
+	assert.Equal(t, "1\n", read(f.dir+"/over"), "the command kept its lease and went on to its end")
+	assert.Len(t, f.marksOf(id), 1)
+	require.NoError(t, f.rdb.ConfigSet(ctx, "maxmemory", "0").Err())
+	assert.Equal(t, 1, f.awaitRun(patience, id, "succeeded", 1).Attempt)
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("maxmemory"))
+	a.balanced(t)
+	assert.Zero(t, a.missed+a.skipped)
+	assert.Contains(t, p.stderr(), "maxmemory")
+}
+
+func TestClientsPausedForLongerThanALease(t *testing.T) {
+	t.Parallel()
+	f, _ := ownFleet(t, tickAndWork)
+	for _, name := range []string{"n1", "n2"} {
+		f.up(name, "--lease", "3s", "--leader-ttl", "1500ms")
+	}
+	begin := f.adopted(1)
+	require.NoError(t, f.rdb.Do(context.Background(), "CLIENT", "PAUSE", "5000", "WRITE").Err())
+	pass(6 * time.Second)
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("CLIENT PAUSE WRITE"))
+	a.balanced(t)
+	assert.Zero(t, a.missed+a.skipped)
+}

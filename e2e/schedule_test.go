@@ -117,24 +117,78 @@ jobs:
 // to a node that has the definition it was made with.
 func TestRollOutOfANewSchedule(t *testing.T) {
 	t.Parallel()
-	const old = `
-jobs:
-  tick: {schedule: "* * * * * *", catch_up: all, overlap: allow, run: 'MARK; echo old >> DIR/what'}
-`
-	f := newFleet(t, old)
-	g := fleetOn(t, f.url, f.ns, strings.NewReplacer("MARK", ". "+f.dir+"/mark", "DIR", f.dir).Replace(old))
+	jobs := []string{"a", "b", "c", "d"}
+	var old strings.Builder
+	old.WriteString("jobs:\n")
+	for _, job := range jobs {
+		old.WriteString("  " + job + `: {schedule: "* * * * * *", catch_up: all, overlap: allow, run: 'MARK; echo old >> DIR/what'}` + "\n")
+	}
+	next := strings.ReplaceAll(old.String(), "echo old", "echo new")
+	f := newFleet(t, old.String())
+	g := fleetOn(t, f.url, f.ns, "jobs: {}") // the second node's copy of the file
+	toWitness := func(schedule string) string {
+		return strings.NewReplacer("MARK", ". "+f.dir+"/mark", "DIR", f.dir).Replace(schedule)
+	}
+	g.write(toWitness(old.String()))
 	f.up("n1")
-	begin := f.adopted(1)
-	g.up("n2")
-	next := strings.ReplaceAll(old, "echo old", "echo new")
+	begin := f.adopted(len(jobs))
+	n2 := g.up("n2")
+	eventually(t, patience, func() bool { return read(f.dir+"/what") != "" }, "the old schedule runs")
+
 	f.write(next)
-	pass(2500 * time.Millisecond)
-	g.write(strings.NewReplacer("MARK", ". "+f.dir+"/mark", "DIR", f.dir).Replace(next))
-	pass(3500 * time.Millisecond)
-	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
-	t.Log(accountHead() + "\n" + a.row("roll-out"))
-	a.balanced(t)
+	n2.says(patience, `"msg":"parked"`) // it has taken a run that only the other can execute
+	g.write(toWitness(next))
+	n2.says(patience, "reloaded the schedule")
+	pass(1500 * time.Millisecond)
+
+	var sum account
+	end := f.settle(patience, jobs...)
+	for _, job := range jobs {
+		sum.add(f.audit(job, everySecond(begin, end)))
+	}
+	t.Log(accountHead() + "\n" + sum.row("roll-out"))
+	sum.balanced(t)
 	what := strings.Fields(read(f.dir + "/what"))
 	assert.Contains(t, what, "old")
 	assert.Equal(t, "new", what[len(what)-1])
+}
+
+// The cursors are put back, as if the fleet had been away for ten minutes: what
+// is younger than a minute runs late, what is older falls to the rules.
+func TestFleetThatWasAwayForTenMinutes(t *testing.T) {
+	t.Parallel()
+	policies := map[string]string{"all": "{policy: all, max: 30}", "latest": "latest", "skip": "skip", "window": "{policy: all, window: 5m, max: 1000}"}
+	var schedule strings.Builder
+	schedule.WriteString("jobs:\n")
+	for job, policy := range policies {
+		schedule.WriteString("  " + job + `: {schedule: "*/10 * * * * *", catch_up: ` + policy + ", overlap: allow, run: MARK}\n")
+	}
+	f := newFleet(t, schedule.String())
+	assert.Zero(t, f.up("n1").term(patience))
+	away := f.now().Truncate(10 * time.Second).Add(-10 * time.Minute)
+	for job := range policies {
+		f.putBack(job, away)
+	}
+
+	f.up("n2", "--slots", "8")
+	end := f.now().Truncate(10 * time.Second)
+	f.settled(patience, end, "all", "latest", "skip", "window")
+	var ticks []time.Time
+	for at := away.Add(10 * time.Second); !at.After(end); at = at.Add(10 * time.Second) {
+		ticks = append(ticks, at.UTC())
+	}
+	t.Log(accountHead())
+	got := map[string]account{}
+	for job := range policies {
+		a := f.audit(job, ticks)
+		got[job] = a
+		t.Log(a.row(job))
+		a.balanced(t)
+		assert.GreaterOrEqual(t, a.ran+a.late, 5, "%s: what is younger than a minute runs", job)
+	}
+	young := got["skip"].late + got["skip"].ran
+	assert.InDelta(t, 6, young, 1)
+	assert.InDelta(t, young+30, got["all"].late+got["all"].ran, 1)
+	assert.InDelta(t, 30, got["window"].late+got["window"].ran, 1)
+	assert.InDelta(t, young, got["latest"].late+got["latest"].ran, 1)
 }
