@@ -14,6 +14,7 @@ type heartbeat struct {
 	exec *executor.Executor
 	now  chan struct{}
 
+	beaten bool      // this node has beaten before
 	warned time.Time // about a namesake
 }
 
@@ -34,7 +35,11 @@ func (h *heartbeat) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if namesake != "" && time.Since(h.warned) > time.Minute {
+	// The first time it may be this node's own past: it was killed and started
+	// again. Who has written over our record since is alive.
+	first := !h.beaten
+	h.beaten = true
+	if namesake != "" && !first && time.Since(h.warned) > time.Minute {
 		h.warned = time.Now()
 		n.log.Warn("another live node has this node's name: nothing runs twice, but the lists of nodes mix them up; give each its own --node",
 			"node", n.opts.Node, "other_boot", namesake)
