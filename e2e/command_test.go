@@ -15,6 +15,7 @@ func TestUnknownRunsJobsAndParams(t *testing.T) {
 	f := newFleet(t, `
 jobs:
   dump: {run: 'echo "$CARILLON_PARAM_DAY"', params: {day: {pattern: "^\\d{4}$", default: "2026"}}}
+  free: {run: 'echo "$CARILLON_PARAM_TEXT"', params: {text: {}}}
 `)
 	f.up("n1")
 	for _, c := range []struct {
@@ -45,6 +46,34 @@ jobs:
 	r := f.call("--trigger", "dump", "--param", "day=2027")
 	assert.Zero(t, r.code, r.err)
 	assert.Equal(t, "2027\n", r.out)
+
+	const evil = "$(touch pwned); `touch pwned`\n'; touch pwned #\x1b[31m"
+	r = f.call("trigger", "free", "--param", "text="+evil)
+	assert.Zero(t, r.code, r.err)
+	assert.Equal(t, evil+"\n", r.out, "a value is a value")
+	assert.NotContains(t, r.err, "\x1b")
+	assert.NoFileExists(t, f.dir+"/pwned")
+}
+
+// The file on the operator's desk is newer than that of the nodes.
+func TestTriggerOfADefinitionThatNoNodeHas(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, `
+jobs:
+  hello: {run: echo old}
+`)
+	f.up("n1")
+	desk := fleetOn(t, f.url, f.ns, `
+jobs:
+  hello: {run: echo new}
+`)
+	waiting := desk.start("trigger", "trigger", "hello")
+	waiting.says(patience, "has no definition")
+	assert.Empty(t, waiting.stdout())
+	desk.up("n2")
+	assert.Zero(t, waiting.exit(patience), waiting.stderr())
+	assert.Equal(t, "new\n", waiting.stdout())
+	t.Log(waiting.stderr())
 }
 
 func TestInterruptedWaitLeavesTheRunAlone(t *testing.T) {

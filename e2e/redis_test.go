@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,6 +72,55 @@ func TestCommandsWithoutRedisFailWithFive(t *testing.T) {
 	r := f.call("runs", "-o", "json")
 	assert.Equal(t, 5, r.code)
 	assert.Contains(t, r.err, `"code": "no_redis"`)
+}
+
+// A server that accepts and does not answer is the worst kind of absence.
+func TestCommandsAtARedisThatHangs(t *testing.T) {
+	t.Parallel()
+	f, server := ownFleet(t, tickAndWork)
+	server.Stop()
+	for _, args := range [][]string{{"trigger", "work"}, {"runs"}, {"nodes"}} {
+		r := f.call(args...)
+		assert.Equal(t, 5, r.code, "%v: %s", args, r.err)
+		assert.Contains(t, r.err, "did not answer in time", "%v", args)
+		assert.Less(t, r.took, 10*time.Second, "%v", args)
+	}
+	p := f.begin("early")
+	p.says(patience, "waiting for Redis", "did not answer in time")
+	server.Cont()
+	p.says(patience, `"msg":"up"`)
+}
+
+func TestTermWhileRedisIsGone(t *testing.T) {
+	t.Parallel()
+	for name, hurt := range map[string]func(*redistest.Server){"killed": (*redistest.Server).Kill, "stopped": (*redistest.Server).Stop} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, server := ownFleet(t, lasting)
+			idle := f.up("idle")
+			busy := f.up("busy", "--drain", "500ms")
+			id := f.trigger("work")
+			eventually(t, patience, func() bool { return len(f.pids()) == 3 }, "%s begins", id)
+			if f.marksOf(id)[0].node == "idle" {
+				idle, busy = busy, idle
+			}
+			hurt(server)
+			pass(500 * time.Millisecond)
+			start := time.Now()
+			idle.signal(syscall.SIGTERM)
+			busy.signal(syscall.SIGTERM)
+			code := idle.exit(30 * time.Second)
+			t.Logf("an idle node ended after %v with %d", time.Since(start).Round(time.Millisecond), code)
+			code = busy.exit(60 * time.Second)
+			t.Logf("a busy node ended after %v with %d", time.Since(start).Round(time.Millisecond), code)
+			for _, pid := range f.pids()[:2] {
+				assert.False(t, living(pid), "its command is dead")
+			}
+			for _, pid := range f.pids() {
+				_ = syscall.Kill(pid, syscall.SIGKILL) // the one that left its group on purpose
+			}
+		})
+	}
 }
 
 // A Redis that is provably down takes no run from anybody: running commands go
@@ -166,6 +216,7 @@ func TestConnectionsKilledAllTheTime(t *testing.T) {
 	nodes := []*process{f.up("n1", "--lease", "4s"), f.up("n2", "--lease", "4s")}
 	begin := f.adopted(1)
 	before := descriptors(nodes)
+	epoch, _ := f.term()
 	kills := 0
 	stop := repeat(t, 300*time.Millisecond, func() {
 		ctx := context.Background()
@@ -185,6 +236,9 @@ func TestConnectionsKilledAllTheTime(t *testing.T) {
 	f.awaitRun(patience, id, "succeeded", 1)
 	require.Positive(t, kills)
 	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	if later, _ := f.term(); later != epoch {
+		t.Log("the leader changed")
+	}
 	t.Logf("%d times every connection\n%s\n%s", kills, accountHead(), a.row("CLIENT KILL"))
 	a.balanced(t)
 	eventually(t, patience, func() bool { return descriptors(nodes) <= before+20 }, "file descriptors go back to about %d, they are %d", before, descriptors(nodes))

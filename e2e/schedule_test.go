@@ -192,3 +192,42 @@ func TestFleetThatWasAwayForTenMinutes(t *testing.T) {
 	assert.InDelta(t, 30, got["window"].late+got["window"].ran, 1)
 	assert.InDelta(t, young, got["latest"].late+got["latest"].ran, 1)
 }
+
+// A job that takes longer than the time between two ticks of it: one run at a
+// time, and each tick that met it is in the ledger.
+func TestJobSlowerThanItsInterval(t *testing.T) {
+	t.Parallel()
+	const script = "MARK; mkdir DIR/JOB || echo JOB >> DIR/together; sleep 2.3; rmdir DIR/JOB"
+	f := newFleet(t, "jobs:\n"+
+		`  default: {schedule: "* * * * * *", run: '`+strings.ReplaceAll(script, "JOB", "default")+"'}\n"+
+		`  all: {schedule: "* * * * * *", catch_up: all, run: '`+strings.ReplaceAll(script, "JOB", "all")+"'}\n")
+	f.up("n1")
+	begin := f.adopted(2)
+	f.up("n2")
+	pass(7 * time.Second)
+	end := f.now().Truncate(time.Second)
+	f.settled(patience, end, "default")
+	a := f.audit("default", everySecond(begin, end))
+	t.Log(accountHead() + "\n" + a.row("overlap: skip"))
+	a.balanced(t)
+	assert.Positive(t, a.skipped)
+	var ledger []entry
+	f.query(&ledger, "ledger", "default", "--limit", "1000")
+	for _, e := range ledger {
+		if e.Outcome == "skipped" {
+			assert.True(t, strings.HasPrefix(e.Reason, "overlap"), "%+v", e)
+			assert.True(t, strings.HasPrefix(e.Run, "default@"), "it names the run in the way: %+v", e)
+		}
+	}
+	// With "all" the ticks wait for their turn; those that had it are accounted for.
+	var done []entry
+	f.query(&done, "ledger", "all", "--limit", "1000")
+	require.NotEmpty(t, done)
+	if last := done[0].Tick; !last.Before(begin) {
+		f.settled(patience, last, "all")
+		a := f.audit("all", everySecond(begin, last))
+		t.Log(a.row("and catch_up: all"))
+		a.balanced(t)
+	}
+	assert.Empty(t, read(f.dir+"/together"), "never two at a time")
+}

@@ -60,6 +60,9 @@ func stormOf(t *testing.T, overlap string) {
 		}
 	}
 	require.Positive(t, killed)
+	for name, p := range nodes {
+		assert.NotContains(t, p.stderr(), "another live node has this node's name", "%s was started again, there are not two of it", name)
+	}
 
 	end := f.settle(patience, names...)
 	ticks := everySecond(begin, end)
