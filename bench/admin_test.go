@@ -61,3 +61,22 @@ func (a *admin) counts(b testing.TB) counts {
 	}
 	return c
 }
+
+// bill is what Redis and this process had done when a measurement began.
+type bill struct {
+	admin *admin
+	redis counts
+	cpu   time.Duration
+}
+
+func (a *admin) begin(b testing.TB) bill { return bill{a, a.counts(b), ownCPU()} }
+
+// report adds what b.N runs cost since then. elapsed is how long they took.
+func (l bill) report(b *testing.B, elapsed time.Duration) {
+	client, after, n := ownCPU()-l.cpu, l.admin.counts(b), float64(b.N)
+	b.ReportMetric(n/elapsed.Seconds(), "runs/s")
+	b.ReportMetric(float64(after.commands-l.redis.commands)/n, "commands/run")
+	b.ReportMetric(float64(after.calls-l.redis.calls)/n, "roundtrips/run")
+	b.ReportMetric(float64(after.cpu-l.redis.cpu)/n/float64(time.Microsecond), "redis-µs/run")
+	b.ReportMetric(float64(client)/n/float64(time.Microsecond), "client-µs/run")
+}

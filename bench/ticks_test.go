@@ -1,0 +1,194 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"carillon/internal/redistest"
+)
+
+// tickCases are the loads of BenchmarkTicks and BenchmarkStages.
+var tickCases = []struct {
+	name        string
+	jobs, slots int // slots of each node; 0: the default, two for each CPU
+}{
+	{"idle", 1, 0},
+	{"200-jobs", 200, 0},
+	{"200-jobs-64-slots", 200, 64},
+}
+
+// BenchmarkTicks is three node processes on one Redis, and func jobs that are
+// due every second for a minute: from the instant a tick is due to the first
+// line of its handler, on the clock of Redis. It counts ticks that were lost or
+// started twice, and the cores that nodes and Redis used together. floor is how
+// late a thread of this machine woke up for the same instants, doing nothing else:
+// nobody is earlier than that.
+//
+// Run it with -benchtime 1x; each part takes 65 s.
+func BenchmarkTicks(b *testing.B) {
+	for _, c := range tickCases {
+		b.Run(c.name, func(b *testing.B) {
+			for range b.N {
+				ticks(b, c.jobs, c.slots, false)
+			}
+		})
+	}
+}
+
+// BenchmarkStages is BenchmarkTicks under MONITOR: where the time goes. The
+// monitor itself slows Redis a great deal when there are many jobs, so compare
+// the stages with one another and not with BenchmarkTicks.
+func BenchmarkStages(b *testing.B) {
+	for _, c := range tickCases {
+		b.Run(c.name, func(b *testing.B) {
+			for range b.N {
+				ticks(b, c.jobs, c.slots, true)
+			}
+		})
+	}
+}
+
+// window is how many ticks of each job are looked at.
+const window = 60
+
+func ticks(b *testing.B, jobs, slots int, traced bool) {
+	ctx := context.Background()
+	url := redistest.Real(b)
+	file := filepath.Join(b.TempDir(), "schedule.yaml")
+	check(b, os.WriteFile(file, everySecond(jobs), 0o600))
+	admin := newAdmin(b, url)
+	nodes := make([]*child, 3)
+	for i := range nodes {
+		nodes[i] = startNode(b, childConfig{Name: fmt.Sprintf("node-%d", i+1), Redis: url, File: file, Slots: slots})
+	}
+	var trace *tracer
+	if traced {
+		trace = startTrace(b, url)
+	}
+
+	// Ticks count from the third second on: the leader is elected, clocks are known.
+	remote, err := admin.c.Time(ctx).Result()
+	check(b, err)
+	first := remote.Truncate(time.Second).Add(4 * time.Second)
+	last := first.Add((window - 1) * time.Second)
+	floor := make(chan []time.Duration, 1)
+	go func() { floor <- wakeUps(first, window) }()
+	until := func(t time.Time) { time.Sleep(time.Until(t)) } // Redis is on this machine
+	until(first.Add(-500 * time.Millisecond))
+	pids := []int{admin.pid(b)}
+	for _, n := range nodes {
+		pids = append(pids, n.pid())
+	}
+	before := cpuOfAll(b, pids)
+	until(last.Add(500 * time.Millisecond))
+	after := cpuOfAll(b, pids)
+
+	until(last.Add(2 * time.Second)) // what is late comes in
+	var starts []start
+	var spread []string
+	for i, n := range nodes {
+		r := n.stop(b)
+		starts = append(starts, r.Starts...)
+		spread = append(spread, fmt.Sprintf("node-%d started %d (clock %+v, known within %v)", i+1, len(r.Starts), r.Offset, r.Within))
+	}
+
+	seen := make(map[string]int)
+	var late []time.Duration
+	for _, s := range starts {
+		if s.Tick.Before(first) || s.Tick.After(last) {
+			continue
+		}
+		seen[s.Run]++
+		late = append(late, s.At.Sub(s.Tick))
+	}
+	twice := 0
+	for _, n := range seen {
+		twice += n - 1
+	}
+	slices.Sort(late)
+	var all time.Duration
+	var cpu []string
+	for i := range pids {
+		used := after[i] - before[i]
+		all += used
+		cpu = append(cpu, fmt.Sprintf("%.4f", used.Seconds()/window))
+	}
+	woke := <-floor
+	slices.Sort(woke)
+	b.ReportMetric(0, "ns/op") // says nothing: it is a minute
+	b.ReportMetric(ms(percentile(late, 50)), "p50-ms")
+	b.ReportMetric(ms(percentile(late, 99)), "p99-ms")
+	b.ReportMetric(ms(percentile(late, 100)), "max-ms")
+	b.ReportMetric(ms(percentile(woke, 50)), "floor-p50-ms")
+	b.ReportMetric(ms(percentile(woke, 100)), "floor-max-ms")
+	b.ReportMetric(float64(jobs*window-len(seen)), "lost")
+	b.ReportMetric(float64(twice), "twice")
+	b.ReportMetric(all.Seconds()/window, "cores")
+	b.Logf("%d ticks; cores: redis %s, nodes %s; %s", jobs*window, cpu[0], strings.Join(cpu[1:], " "), strings.Join(spread, ", "))
+	if traced {
+		trace.report(b, starts, first, last)
+	}
+}
+
+// wakeUps sleeps until each of n seconds from first on and tells how late it woke.
+func wakeUps(first time.Time, n int) []time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var late []time.Duration
+	for i := range n {
+		tick := first.Add(time.Duration(i) * time.Second)
+		for left := time.Until(tick); left > 0; left = time.Until(tick) {
+			ts := syscall.NsecToTimespec(int64(left))
+			_ = syscall.Nanosleep(&ts, nil) // a signal ends it early
+		}
+		late = append(late, time.Since(tick))
+	}
+	return late
+}
+
+// everySecond is a schedule file with that many func jobs.
+func everySecond(jobs int) []byte {
+	var s strings.Builder
+	s.WriteString("version: 1\njobs:\n")
+	for i := range jobs {
+		fmt.Fprintf(&s, "  job-%03d: {schedule: \"* * * * * *\", func: mark}\n", i)
+	}
+	return []byte(s.String())
+}
+
+func cpuOfAll(b testing.TB, pids []int) []time.Duration {
+	used := make([]time.Duration, len(pids))
+	for i, pid := range pids {
+		used[i] = cpuOf(b, pid)
+	}
+	return used
+}
+
+// pid is the process id of Redis.
+func (a *admin) pid(b testing.TB) int {
+	text, err := a.c.Info(context.Background(), "server").Result()
+	check(b, err)
+	_, rest, _ := strings.Cut(text, "process_id:")
+	n, err := strconv.Atoi(strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0]))
+	check(b, err)
+	return n
+}
+
+// percentile of a sorted list: the smallest value that p percent do not exceed.
+func percentile(sorted []time.Duration, p int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max((len(sorted)*p+99)/100-1, 0)]
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
