@@ -221,7 +221,11 @@ func (e *entry) advance(to time.Time) {
 
 // plan puts an entry at its next tick; one without stays out for good.
 func (a *agenda) plan(i int32) {
-	if tick, ok := a.entries[i].job.Next(a.entries[i].cursor); ok {
+	e := &a.entries[i]
+	if !e.job.Enabled {
+		return
+	}
+	if tick, ok := e.job.Next(e.cursor); ok {
 		a.push(i, tick)
 	}
 }

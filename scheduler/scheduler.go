@@ -81,7 +81,9 @@ func (s *Scheduler) Reload(sched *jobs.Schedule) {
 	}
 }
 
-// scheduled takes the jobs that have ticks, and with them the notice of a reload.
+// scheduled takes the jobs that have a schedule, and with them the notice of a
+// reload. A disabled job is among them: its cursor follows it, so that it starts
+// from now when it is enabled again.
 func (s *Scheduler) scheduled() []*jobs.Job {
 	select {
 	case <-s.reloaded:
@@ -94,7 +96,7 @@ func (s *Scheduler) scheduled() []*jobs.Job {
 	}
 	var list []*jobs.Job
 	for _, job := range s.schedule.Jobs {
-		if job.Enabled && len(job.Specs) > 0 {
+		if len(job.Specs) > 0 {
 			list = append(list, job)
 		}
 	}

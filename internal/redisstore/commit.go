@@ -28,7 +28,7 @@ func (s *Store) Adopt(ctx context.Context, token string, scheduled []*jobs.Job) 
 		}
 	}
 	cursors := make(map[string]time.Time, len(scheduled))
-	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors()}
+	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence()}
 	for first := true; first || len(scheduled) > 0 || len(gone) > 0; first = false {
 		n, g := min(len(scheduled), 500), min(len(gone), 500)
 		args := make([]any, 0, 2+2*n+g)

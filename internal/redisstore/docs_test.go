@@ -69,7 +69,7 @@ func constants(t *testing.T) map[string]int64 {
 	t.Helper()
 	all := map[string]int64{
 		"DefaultTTL": leader.DefaultTTL.Milliseconds(), "nodeKeep": nodeKeep.Milliseconds(),
-		"logKeep": logKeep.Milliseconds(), "requestKeep": requestKeep.Milliseconds(),
+		"logOpenKeep": logOpenKeep.Milliseconds(), "requestKeep": requestKeep.Milliseconds(),
 	}
 	assignment := regexp.MustCompile(`(?m)^local (\w+) = (\d+)\b`)
 	files, err := fs.Glob(luaFiles, "lua/*.lua")

@@ -200,7 +200,7 @@ func (s *Store) WaitBell(ctx context.Context) (bool, error) {
 	}
 	timed, cancel := context.WithTimeout(context.WithoutCancel(ctx), bellPoll+2*time.Second)
 	defer cancel()
-	_, err := s.block.BLPop(timed, bellPoll, s.keys.bell(anyRoute), s.keys.bell(nodeRoute(s.opts.Boot))).Result()
+	token, err := s.block.BLPop(timed, bellPoll, s.keys.bell(anyRoute), s.keys.bell(nodeRoute(s.opts.Boot))).Result()
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
@@ -209,14 +209,16 @@ func (s *Store) WaitBell(ctx context.Context) (bool, error) {
 	case err != nil:
 		return false, wrap("wait for the bell", err)
 	}
+	s.rung = token[0]
 	return true, nil
 }
 
-// ReturnBell puts a token back that this node had no slot for.
+// ReturnBell puts the last token back, for which this node had no slot. It is
+// for the goroutine that waits for the bell.
 func (s *Store) ReturnBell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, opBudget)
 	defer cancel()
-	return wrap("return the bell token", s.cmd.LPush(ctx, s.keys.bell(anyRoute), "1").Err())
+	return wrap("return the bell token", s.cmd.LPush(ctx, s.rung, "1").Err())
 }
 
 // Trigger starts a run that no tick asked for.

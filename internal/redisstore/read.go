@@ -218,8 +218,9 @@ func (s *Store) ReadLog(ctx context.Context, runID, after string) ([]jobs.LogChu
 	return chunks, nil
 }
 
-// logKeep is how long output is kept after the last of it was written.
-const logKeep = 7 * 24 * time.Hour
+// logOpenKeep is how long the output of an attempt is kept whose end nobody
+// wrote. With the end it becomes LOG_KEEP_MS of lua/lib_archive.lua.
+const logOpenKeep = 90 * 24 * time.Hour
 
 // AppendLog adds chunks to a run's log and takes old ones out, in one round
 // trip. It returns the ids of the added chunks. A repeat after an error may
@@ -236,7 +237,7 @@ func (s *Store) AppendLog(ctx context.Context, runID string, add []jobs.LogChunk
 	for i, c := range add {
 		adds[i] = pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []any{"attempt", c.Attempt, "offset", c.Offset, "data", c.Data}})
 	}
-	pipe.PExpire(ctx, key, logKeep)
+	pipe.PExpire(ctx, key, logOpenKeep)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, wrap("append to the log of "+runID, err)
 	}

@@ -42,6 +42,7 @@ type Store struct {
 	sub   *redis.Client // pub/sub
 
 	vacant chan struct{}
+	rung   string // the bell that WaitBell took a token from
 }
 
 // namespacePattern keeps the hash tag and the glob patterns of ACLs intact.

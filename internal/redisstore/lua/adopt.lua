@@ -1,7 +1,7 @@
 -- adopt: the first act of a term and of a reload, before any tick is committed:
 -- every scheduled job has a cursor, and a job whose timing changed starts anew.
 --
--- KEYS: probe, leader, cursors
+-- KEYS: probe, leader, cursors, events, sequence
 -- ARGV: prefix, token, number of jobs, then for each job: name, timing digest;
 --       then the names of jobs that have a cursor and are not in the file
 -- Returns: {1, cursor ms of each job in order}; {0} when the token does not hold the seat.
@@ -12,7 +12,7 @@ local GONE_KEEP_MS = 604800000 -- 7 days
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
 
 local n = tonumber(ARGV[3])
-local reply = { 1 }
+local reply, events = { 1 }, {}
 if n > 0 then
   local names = {}
   for i = 1, n do names[i] = ARGV[2 + 2 * i] end
@@ -31,6 +31,7 @@ if n > 0 then
         local reason = 'schedule changed'
         if gone ~= '' then reason = 'not in schedule' end
         record(name, { ledger_range(at, 'skipped', NOW, 0, '-', reason) })
+        events[#events + 1] = '{"type":"skipped","job":"' .. name .. '","tick":' .. at .. ',"until":' .. NOW .. ',"reason":"' .. reason .. '"}'
       end
       at = NOW
       set[#set + 1] = name
@@ -52,4 +53,5 @@ for i = 4 + 2 * n, #ARGV do
     end
   end
 end
+publish(KEYS[4], KEYS[5], events)
 return reply

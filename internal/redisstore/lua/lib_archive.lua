@@ -5,6 +5,8 @@ local FAILURES_CAP = 50 -- of those that did not succeed, kept beyond the histor
 local RECENT_CAP = 1000 -- runs in the list over all jobs
 local KEEP_MS = 2592000000 -- 30 days: finished runs, and the lists that name them
 local LOG_CAP = 4194304 -- bytes of output kept for each job
+local LOGS_CAP = 200 -- logs that count against it
+local LOG_KEEP_MS = 604800000 -- 7 days after the run or its attempt ended
 
 -- forget(ids): a run that no list names any more takes its hash and log along.
 local function forget(ids)
@@ -66,16 +68,18 @@ end
 -- logs make room.
 local function account_log(job, id, bytes)
   local logs, size_key = P .. 'logs:' .. job, P .. 'logsize:' .. job
-  redis.call('LPUSH', logs, bytes .. ' ' .. id)
+  redis.call('PEXPIRE', P .. 'log:' .. id, LOG_KEEP_MS)
+  local entries = redis.call('LPUSH', logs, bytes .. ' ' .. id)
   redis.call('PEXPIRE', logs, KEEP_MS)
   local total = redis.call('INCRBY', size_key, bytes)
   redis.call('PEXPIRE', size_key, KEEP_MS)
-  while total > LOG_CAP do
+  while total > LOG_CAP or entries > LOGS_CAP do
     local oldest = redis.call('RPOP', logs)
     if not oldest then
       redis.call('DEL', size_key)
       return
     end
+    entries = entries - 1
     local size, owner = string.match(oldest, '^(%d+) (.*)$')
     if owner ~= id then redis.call('DEL', P .. 'log:' .. owner) end
     total = redis.call('DECRBY', size_key, size)
