@@ -79,9 +79,10 @@ var theirs = map[string]speakers{
 	"github.com/lmittmann/tint":    {code: []string{"carillon/cmd/carillon"}},
 	"golang.org/x/term":            {code: []string{"carillon/cmd/carillon"}},
 
-	"github.com/stretchr/testify": {tests: true},
-	"pgregory.net/rapid":          {tests: true},
-	"go.uber.org/goleak":          {code: []string{"carillon/internal/redistest"}, tests: true},
+	"github.com/stretchr/testify":                {tests: true},
+	"pgregory.net/rapid":                         {tests: true},
+	"github.com/rogpeppe/go-internal/testscript": {tests: true},
+	"go.uber.org/goleak":                         {code: []string{"carillon/internal/redistest"}, tests: true},
 }
 
 // speakers are those who may import a library.
