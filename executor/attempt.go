@@ -82,6 +82,10 @@ func notTheJobs(cause, err error) error {
 // stored: a result is worth more than the last lines of a log.
 const logFlush = 30 * time.Second
 
+// logFlushHurried is the same for a run that goes back: another node could start
+// it already.
+const logFlushHurried = 2 * time.Second
+
 // execute runs one attempt in its slot, from its start to the hand-in of its
 // result.
 func (e *Executor) execute(a *attempt) {
@@ -92,11 +96,15 @@ func (e *Executor) execute(a *attempt) {
 		Claim: a.claim, Job: a.job, Node: e.cfg.Node, Boot: e.cfg.Boot, Epoch: a.claim.Epoch,
 		Deadline: a.renewedAt().Add(part(e.cfg.Lease, killAt)),
 	}, out)
-	flush, cancel := context.WithTimeout(e.work, logFlush)
+	cause, patience := notTheJobs(context.Cause(a.ctx), report.Err), logFlush
+	if cause != nil {
+		patience = logFlushHurried
+	}
+	flush, cancel := context.WithTimeout(e.work, patience)
 	written, kept := out.Close(flush)
 	cancel()
 
-	if cause := notTheJobs(context.Cause(a.ctx), report.Err); cause != nil {
+	if cause != nil {
 		e.board.end(a.claim.Token, nil)
 		e.giveBack(jobs.Release{RunID: a.claim.RunID, Token: a.claim.Token, Kind: jobs.ReleaseStarted, Reason: cause.Error()})
 		return

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"carillon/jobs"
@@ -39,6 +40,7 @@ type Executor struct {
 	work     context.Context // of I/O and attempts: outlives the context of Run while draining
 	attempts sync.WaitGroup
 	releases sync.WaitGroup
+	keptRuns atomic.Int64 // could not be given back before the end
 }
 
 // New builds an executor. It starts nothing.
@@ -88,10 +90,19 @@ func (e *Executor) Run(ctx context.Context) error {
 	endLeases()
 	loops.Wait()
 	e.cfg.Actions.Close()
-	if n := e.board.unwritten(); n > 0 {
-		return fmt.Errorf("shut down: %d results could not be written: these runs start again when their leases expire", n)
+	return undelivered(e.board.unwritten(), int(e.keptRuns.Load()))
+}
+
+// undelivered is the error of a shutdown that Redis could not be told all about.
+func undelivered(results, runs int) error {
+	var errs []error
+	if results > 0 {
+		errs = append(errs, fmt.Errorf("shut down: %d results could not be written: these runs start again when their leases expire", results))
 	}
-	return nil
+	if runs > 0 {
+		errs = append(errs, fmt.Errorf("shut down: runs that could not be given back and start again when their leases expire: %d", runs))
+	}
+	return errors.Join(errs...)
 }
 
 // drain waits for the running attempts, and ends those that take too long.
@@ -228,7 +239,11 @@ func (e *Executor) giveBack(r jobs.Release) {
 	e.releases.Go(func() {
 		for try := 0; ; try++ {
 			err := e.store.Release(e.work, []jobs.Release{r})
-			if err == nil || e.work.Err() != nil {
+			if err == nil {
+				return
+			}
+			if e.work.Err() != nil {
+				e.keptRuns.Add(1)
 				return
 			}
 			e.complain.warn("a run could not be given back yet", "run", r.RunID, "error", err)
