@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -173,7 +172,9 @@ func upFailed(err error) error {
 	case redisstore.ClassOf(err) != redisstore.Unclassified:
 		return &exitError{code: exitNoRedis, err: err}
 	default:
-		return fmt.Errorf("the node stopped: %w", err)
+		// With a code of its own: after a signal a bare error would pass for an
+		// interruption, and nobody would read it.
+		return fail(exitOther, "the node stopped: %w", err)
 	}
 }
 
