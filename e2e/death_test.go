@@ -20,17 +20,30 @@ jobs:
       MARK
       if [ "$CARILLON_ATTEMPT" -gt 1 ]; then exit 0; fi
       echo $$ >> DIR/pids
+      (while :; do echo words; sleep 0.2; done) &
       sh -c 'echo $$ >> DIR/pids; while :; do sleep 0.2; done' &
-      setsid sh -c 'echo $$ >> DIR/pids; while :; do sleep 0.2; done' &
+      setsid sh -c 'echo $$ >> DIR/escaped; while :; do sleep 0.2; done' &
       while :; do sleep 0.2; done
 `
 
-// pids are the processes that a job of lasting has told of.
-func (f *fleet) pids() (list []int) {
-	for _, w := range strings.Fields(read(filepath.Join(f.dir, "pids"))) {
+// pids are the processes that a job of lasting has told of, grouped those of
+// them that stayed in its process group.
+func (f *fleet) pids() []int    { return append(f.grouped(), f.pidsIn("escaped")...) }
+func (f *fleet) grouped() []int { return f.pidsIn("pids") }
+
+func (f *fleet) pidsIn(file string) (list []int) {
+	for _, w := range strings.Fields(read(filepath.Join(f.dir, file))) {
 		list = append(list, number(w))
 	}
 	return list
+}
+
+// buryEscaped kills what left its group on purpose: while its node lives that is
+// nobody's to kill.
+func (f *fleet) buryEscaped() {
+	for _, pid := range f.pidsIn("escaped") {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be dead
+	}
 }
 
 func noneLives(pids []int) func() bool {
@@ -64,8 +77,8 @@ func TestKilledNodeTakesItsCommandsAlong(t *testing.T) {
 	require.False(t, noneLives(pids)())
 	pass(1200 * time.Millisecond) // long enough for a renewal: dying now is a crash
 
-	worker.kill()
 	start := time.Now()
+	worker.kill()
 	eventually(t, patience, noneLives(pids), "the commands of the killed node are dead")
 	took := time.Since(start)
 	t.Logf("SIGKILL of the node to the death of its commands: %v", took)
@@ -98,10 +111,7 @@ func TestStoppedNodeLosesItsRunAndItsCommand(t *testing.T) {
 	assert.Equal(t, "succeeded", r.Status, "the late end of the first attempt changes nothing")
 	assert.Equal(t, "other", r.Node)
 	assert.Len(t, f.marksOf(id), 2)
-	// What left the group at the start is not the watcher's while its node lives.
-	for _, pid := range f.pids() {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
+	f.buryEscaped()
 }
 
 func TestTermLetsAShortCommandFinish(t *testing.T) {
@@ -135,9 +145,8 @@ func TestTermHandsBackALongCommandAtOnce(t *testing.T) {
 	r := f.awaitRun(patience, id, "succeeded", 2)
 	assert.Equal(t, "other", r.Node)
 	assert.Equal(t, 2, r.Attempt)
-	for _, pid := range f.pids() {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // the one that left its group on purpose
-	}
+	assert.True(t, noneLives(f.grouped())(), "the first attempt is dead")
+	f.buryEscaped()
 }
 
 func TestTermWhileNothingRunsIsQuick(t *testing.T) {
