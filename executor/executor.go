@@ -221,6 +221,14 @@ func (e *Executor) start(c jobs.Claim, sent time.Time) bool {
 		e.giveBack(back)
 		return false
 	}
+	// The node's own file is the word on params: defaults for a run from a tick, and
+	// a second look at what came through Redis.
+	params, err := job.BindParams(c.Params)
+	if err != nil {
+		e.board.end(c.Token, &jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Failed, Error: err.Error()})
+		return true // end has freed the slot
+	}
+	c.Params = params
 	ctx, cancel := context.WithCancelCause(e.work)
 	a := &attempt{claim: c, job: job, ctx: ctx, cancel: cancel, renewed: sent, never: true}
 	if !e.board.begin(a, &e.attempts) {

@@ -489,6 +489,23 @@ func TestAForeignDefinitionIsParked(t *testing.T) {
 	})
 }
 
+func TestParamsAreBoundWhereTheRunIsExecuted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		forged := claimOf(1)
+		forged.Params = map[string]string{"evil": "x"}
+		store := newFakeStore(forged, claimOf(2))
+		h := start(store, 1, func(context.Context, Attempt, io.Writer) error { return nil })
+		time.Sleep(time.Second)
+		synctest.Wait()
+		results, _ := store.snapshot()
+		require.Len(t, results, 2)
+		require.Equal(t, jobs.Failed, results[0].Status)
+		require.Contains(t, results[0].Error, "evil")
+		require.Equal(t, jobs.Succeeded, results[1].Status)
+		h.end(t)
+	})
+}
+
 func TestALateClaimIsNotStarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore(claimOf(1))
