@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -58,6 +59,7 @@ func launch(t testing.TB, dir, name string, env []string, args ...string) *proce
 	require.NoError(t, <-began)
 	t.Cleanup(func() {
 		p.kill()
+		sound(t, name, p.stderr())
 		if t.Failed() {
 			t.Logf("---- %s wrote to stderr ----\n%s", name, tail(p.stderr(), 6000))
 		}
@@ -130,6 +132,17 @@ func (p *process) alive() bool {
 func (p *process) stdout() string { return read(p.out) }
 func (p *process) stderr() string { return read(p.err) }
 
+// sound fails the test when a process has crashed, or when the race detector in
+// it has found something.
+func sound(t testing.TB, name, stderr string) {
+	t.Helper()
+	for _, words := range []string{"panic: ", "fatal error: ", "WARNING: DATA RACE"} {
+		if at := strings.Index(stderr, words); at >= 0 {
+			assert.Fail(t, name+" is not sound", "%s", stderr[at:min(len(stderr), at+4000)])
+		}
+	}
+}
+
 // says waits until the process has written every one of words to stderr.
 func (p *process) says(within time.Duration, words ...string) {
 	p.t.Helper()
@@ -171,6 +184,7 @@ func execute(t testing.TB, dir string, env []string, program string, args ...str
 	if err != nil && !errors.As(err, &exit) {
 		require.NoError(t, err, "%s %v", program, args)
 	}
+	sound(t, fmt.Sprint(args), errs.String())
 	return result{code: cmd.ProcessState.ExitCode(), out: out.String(), err: errs.String(), took: time.Since(start)}
 }
 
