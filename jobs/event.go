@@ -18,6 +18,8 @@ type Event struct {
 	Until   time.Time `json:"until,omitzero"`
 	Count   int       `json:"count,omitempty"`
 	Epoch   int64     `json:"epoch,omitempty"`
+	Step    string    `json:"step,omitempty"`
+	By      string    `json:"by,omitempty"`
 }
 
 // EventType names a transition.
@@ -41,4 +43,15 @@ const (
 	EventNodeUp     EventType = "node_up"
 	EventNodeDown   EventType = "node_down"
 	EventReloaded   EventType = "reloaded"
+
+	EventCanceled       EventType = "canceled"
+	EventRollingBack    EventType = "rolling_back"
+	EventRolledBack     EventType = "rolled_back"
+	EventRollbackFailed EventType = "rollback_failed"
+	EventStep           EventType = "step"       // a step started
+	EventUndone         EventType = "undone"     // the undo of a step succeeded
+	EventCancelAsked    EventType = "canceling"  // somebody called a running run off
+	EventPaused         EventType = "paused"     // a job
+	EventResumed        EventType = "resumed"    // a job
+	EventUnroutable     EventType = "unroutable" // no live node may take the run"
 )

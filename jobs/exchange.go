@@ -1,5 +1,7 @@
 package jobs
 
+import "time"
+
 // ExchangeRequest is what a node says to the store in one round trip: ends of
 // attempts, and how many runs it can take. The same request may be sent again
 // after an error; it is answered as the first one was.
@@ -44,6 +46,8 @@ type RenewAnswer string
 const (
 	RenewOK   RenewAnswer = "ok"
 	RenewLost RenewAnswer = "lost" // another attempt holds the run, or it ended
+	// RenewCanceled: renewed, and somebody called the run off.
+	RenewCanceled RenewAnswer = "canceled"
 )
 
 // ReleaseKind says how far a run that is given back had come.
@@ -62,4 +66,35 @@ type Release struct {
 	Token  string
 	Kind   ReleaseKind
 	Reason string
+}
+
+// StepRecord says that a step is about to start. The store keeps its undo on the
+// run's rollback list from then on.
+type StepRecord struct {
+	RunID string
+	Token string
+	Index int
+	Name  string
+	Undo  bool // the step has one
+}
+
+// CancelAnswer is what became of a cancel.
+type CancelAnswer string
+
+// The answers to a cancel.
+const (
+	CancelDone     CancelAnswer = "canceled"     // it had not started, or waited: it is over
+	CancelRollback CancelAnswer = "rolling_back" // it waited with something to undo, which begins now
+	CancelAsked    CancelAnswer = "asked"        // its node was told; it ends soon
+	CancelFinal    CancelAnswer = "final"        // it had ended already
+	CancelUndoing  CancelAnswer = "undoing"      // it is being undone already
+	CancelUnknown  CancelAnswer = "unknown"      // no such run
+)
+
+// Pause is a job's pause.
+type Pause struct {
+	Job   string
+	Since time.Time
+	By    string // user@host
+	Note  string
 }

@@ -1,18 +1,22 @@
 package jobs
 
 import (
+	"slices"
+	"strings"
 	"time"
 )
 
 // Schedule is one schedule file, decoded, validated and with every default
 // filled in. It is immutable once Load or Parse returned it.
 type Schedule struct {
-	Path     string // as given to Load; "" for Parse
-	Revision int64  // reserved for later work; 0
-	Timezone string // the file's zone, "UTC" by default
-	Redis    string // redis.url, "" when the file names none
-	Jobs     []*Job // in file order
-	Digest   string // 16 hex digits over every job's definition and timing
+	Path     string         // as given to Load; "" for Parse
+	Revision int64          // reserved for later work; 0
+	Timezone string         // the file's zone, "UTC" by default
+	Redis    string         // redis.url, "" when the file names none
+	MaxWait  time.Duration  // a run that waited longer goes first, whatever its priority; default 10 m
+	Groups   map[string]int // groups: how many runs of a group's jobs may be unfinished at once
+	Jobs     []*Job         // in file order
+	Digest   string         // 16 hex digits over every job's definition and timing
 	byName   map[string]*Job
 }
 
@@ -32,11 +36,26 @@ type Job struct {
 	Priority    int           // 0..9, higher first
 	Timeout     time.Duration // of one attempt; 0 is no limit
 	Retry       Retry
-	Action      Action
+	Action      Action // of a job without steps
+	Undo        *Undo  // of that action, or nil
+	Steps       []Step // instead of Action; at least one of them
 	Env         map[string]string
 	Dir         string
 	User        string
-	Params      []Param // in file order
+	Params      []Param  // in file order
+	Secrets     []Secret // in the order of their names
+
+	CrashRetries    int               // starts that end in a lost lease before the run is quarantined; default 3
+	OnLost          OnLost            // what a node does with an attempt whose lease it cannot renew
+	Delivery        Delivery          // what becomes of a run whose node was lost
+	MaxRunning      int               // with overlap allow: unfinished runs at once; 0 is no limit
+	Group           string            // mutual exclusion with the other jobs of the group; "" is none
+	Pool            string            // only nodes of that pool; "" is any
+	Nodes           map[string]string // labels that a node must have
+	EveryNode       bool              // one run for each live node
+	UnroutableAfter time.Duration     // a run that no live node may take fails after this; default 10 m
+	After           *After            // started by another job's end, or nil
+	Followers       []*Job            // jobs whose After names this one, in file order; filled in by Load
 
 	Digest string // 16 hex digits over what an attempt executes; a run carries it
 	Timing string // 16 hex digits over when the job fires; its cursor carries it
@@ -64,17 +83,21 @@ type Overlap string
 
 // The overlap policies of the schedule file.
 const (
-	OverlapSkip  Overlap = "skip"
-	OverlapAllow Overlap = "allow"
+	OverlapSkip    Overlap = "skip"    // the tick is skipped
+	OverlapAllow   Overlap = "allow"   // both run, up to MaxRunning
+	OverlapQueue   Overlap = "queue"   // one waits for the end of the earlier run; a newer one is skipped
+	OverlapReplace Overlap = "replace" // the earlier run is canceled; a newer tick takes the waiting one's place
 )
 
-// Retry is the policy for failures and timeouts of a run. Attempts counts the
-// first try.
+// Retry is the policy for failures and timeouts of a run, of a step or of an
+// undo. Attempts counts the first try.
 type Retry struct {
 	Attempts   int
 	Backoff    time.Duration
 	Factor     float64
 	MaxBackoff time.Duration
+	On         []int // exit codes that are worth another try; empty: all but NotOn
+	NotOn      []int // exit codes that are not; 126 and 127 by default
 }
 
 // ActionKind names what an attempt does.

@@ -15,7 +15,9 @@ type Node struct {
 	StartedAt   time.Time
 	ClockOffset time.Duration // its clock minus the store's
 	Version     string
-	Embedded    bool
+	Pool        string
+	Labels      map[string]string
+	Routes      []string // that it serves, from its schedule
 }
 
 // Leadership is who holds the seat.

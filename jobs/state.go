@@ -1,30 +1,42 @@
 package jobs
 
+import "slices"
+
 // State is the status of a run, as it is written in Redis and in JSON.
 type State string
 
 // The states of a run.
 const (
-	Queued    State = "queued"    // waiting for a node
-	Running   State = "running"   // an attempt holds the lease
-	Retrying  State = "retrying"  // waiting out its back-off
-	Succeeded State = "succeeded" // final
-	Failed    State = "failed"    // final
+	Queued         State = "queued"          // waiting for a node, or for an earlier run of its job
+	Running        State = "running"         // an attempt holds the lease
+	Retrying       State = "retrying"        // waiting out its back-off
+	RollingBack    State = "rolling_back"    // its undos are being run, or wait for a node
+	Succeeded      State = "succeeded"       // final
+	Failed         State = "failed"          // final; nothing was left to undo
+	Canceled       State = "canceled"        // final; nothing was left to undo
+	RolledBack     State = "rolled_back"     // final; everything was undone
+	RollbackFailed State = "rollback_failed" // final, until somebody resumes the rollback
 )
 
 // moves is the one table of legal moves. The scripts apply it: it is rendered
 // into their prelude, so that no node and no script can hold another opinion.
-// A state without moves is final.
+// docs/states.md draws it, and a test compares the two.
 var moves = map[State][]State{
-	Queued:    {Running, Failed},                     // claimed; no node had its definition for too long
-	Running:   {Succeeded, Failed, Retrying, Queued}, // finished; handed back or its node died
-	Retrying:  {Queued},                              // the back-off is over
-	Succeeded: nil,
-	Failed:    nil,
+	Queued:         {Running, Canceled, Failed, RollingBack},                     // claimed; called off; nobody could take it
+	Running:        {Succeeded, Failed, Canceled, Retrying, Queued, RollingBack}, // ended; handed back, or its node died
+	Retrying:       {Queued, Canceled, RollingBack},                              // the back-off is over; called off
+	RollingBack:    {RolledBack, RollbackFailed},                                 // every undo succeeded; one is spent
+	RollbackFailed: {RollingBack},                                                // resumed by hand
+	Succeeded:      nil,
+	Failed:         nil,
+	Canceled:       nil,
+	RolledBack:     nil,
 }
 
 // States lists every state in the order of a run's life.
-func States() []State { return []State{Queued, Running, Retrying, Succeeded, Failed} }
+func States() []State {
+	return []State{Queued, Running, Retrying, RollingBack, Succeeded, Failed, Canceled, RolledBack, RollbackFailed}
+}
 
 // Moves returns the states that may follow s.
 func (s State) Moves() []State { return moves[s] }
@@ -32,15 +44,28 @@ func (s State) Moves() []State { return moves[s] }
 // Known reports whether s is a state at all.
 func (s State) Known() bool { _, ok := moves[s]; return ok }
 
-// Final reports whether nothing can follow s.
-func (s State) Final() bool { return s.Known() && len(moves[s]) == 0 }
+// Final reports whether the run has ended. Only somebody's hand moves it on, and
+// only a failed rollback.
+func (s State) Final() bool {
+	switch s {
+	case Succeeded, Failed, Canceled, RolledBack, RollbackFailed:
+		return true
+	}
+	return false
+}
 
 // CanMove reports whether a run may go from s to next.
-func (s State) CanMove(next State) bool {
-	for _, m := range moves[s] {
-		if m == next {
-			return true
-		}
+func (s State) CanMove(next State) bool { return slices.Contains(moves[s], next) }
+
+// Meets reports whether the end s of a run starts a follow-on run.
+func (w When) Meets(s State) bool {
+	switch w {
+	case WhenSuccess:
+		return s == Succeeded
+	case WhenFailure:
+		return s == Failed || s == RolledBack || s == RollbackFailed
+	case WhenDone:
+		return s.Final()
 	}
 	return false
 }

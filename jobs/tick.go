@@ -36,7 +36,8 @@ type VerdictKind string
 const (
 	VerdictRan       VerdictKind = "ran"       // a run was queued
 	VerdictRecorded  VerdictKind = "recorded"  // written to the ledger as decided
-	VerdictSkipped   VerdictKind = "skipped"   // a run was in the way
+	VerdictSkipped   VerdictKind = "skipped"   // a run was in the way, or the job is paused
+	VerdictQueued    VerdictKind = "waiting"   // it waits for the end of the run in the way (overlap queue, replace)
 	VerdictBusy      VerdictKind = "busy"      // a run was in the way and the tick waits (Decision.Wait)
 	VerdictDuplicate VerdictKind = "duplicate" // the cursor is already there
 	VerdictEarly     VerdictKind = "early"     // later than the store's clock; see Verdict.Wait
