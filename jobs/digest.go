@@ -92,8 +92,12 @@ func definitionDigest(j *Job) string {
 	}
 	return digestOf(definitionForm{
 		Form: "definition/1", Action: action, Env: j.Env, Dir: j.Dir, User: j.User,
-		Timeout: j.Timeout, Retry: retryForm(j.Retry), Params: params,
+		Timeout: j.Timeout, Retry: retryFormOf(j.Retry), Params: params,
 	})
+}
+
+func retryFormOf(r Retry) retryForm {
+	return retryForm{Attempts: r.Attempts, Backoff: r.Backoff, Factor: r.Factor, MaxBackoff: r.MaxBackoff}
 }
 
 // timingDigest covers when the job fires.

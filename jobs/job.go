@@ -1,8 +1,6 @@
 package jobs
 
 import (
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -134,7 +132,20 @@ type HTTPRequest struct {
 type Param struct {
 	Name        string // [a-z][a-z0-9_]*
 	Description string
-	Pattern     string // a regular expression for the whole value; "" accepts anything
-	Default     string // "" stands for "not given" and need not match
-	Required    bool   // a trigger must give it
+	Pattern     string    // a regular expression for the whole value; "" accepts anything
+	Type        ParamType // default string
+	Enum        []string  // the allowed values; empty: any
+	Default     string    // "" stands for "not given" and need not match
+	Required    bool      // a trigger must give it
 }
+
+// ParamType says what a value must look like; it is handed over as text anyway.
+type ParamType string
+
+// The types of a parameter.
+const (
+	ParamString  ParamType = "string"
+	ParamInteger ParamType = "integer"
+	ParamNumber  ParamType = "number"
+	ParamBoolean ParamType = "boolean" // true or false
+)

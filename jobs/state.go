@@ -56,16 +56,3 @@ func (s State) Final() bool {
 
 // CanMove reports whether a run may go from s to next.
 func (s State) CanMove(next State) bool { return slices.Contains(moves[s], next) }
-
-// Meets reports whether the end s of a run starts a follow-on run.
-func (w When) Meets(s State) bool {
-	switch w {
-	case WhenSuccess:
-		return s == Succeeded
-	case WhenFailure:
-		return s == Failed || s == RolledBack || s == RollbackFailed
-	case WhenDone:
-		return s.Final()
-	}
-	return false
-}
