@@ -2,20 +2,38 @@
 -- and a new attempt token.
 --
 -- KEYS: probe, leases, claim, events, sequence, term
--- ARGV: prefix, lane, claim id, node, boot, how many, lease ms, routes...
+-- ARGV: prefix, lane, claim id, node, boot, how many, lease ms, max wait ms, routes...
 -- Returns: {1 when runs were left behind else 0, epoch of the term, then for each run: id, token, attempt,
---       failures, trigger, scheduled ms or "", priority, digest, params or ""}
+--       failures, trigger, scheduled ms or "", priority, digest, params or "", rest as JSON or ""}
+--       rest: step, undoing, rollback, failure, failed_at, up_job, up_run, up_status, up_error
 -- A repeat with the same claim id of the lane gets the same runs, as long as they
 -- are still held by this claim.
 -- Uses: common, queue
 local lane, claim, node, boot, want, lease = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local FIELDS = { 'status', 'attempt', 'failures', 'trigger', 'scheduled_at', 'priority', 'digest', 'params' }
+local FIELDS = { 'status', 'attempt', 'failures', 'trigger', 'scheduled_at', 'priority', 'digest', 'params', 'step', 'token', 'up_run' }
 
 local reply = { 0, tonumber(redis.call('HGET', KEYS[6], 'epoch') or '0') }
+
+-- rest(id, h): what only some runs have: steps done, a rollback to run, an upstream run.
+local function rest(id, h)
+  local undoing = h[1] == 'rolling_back'
+  if not undoing and not h[9] and not h[11] then return '' end
+  local r = { step = tonumber(h[9] or '0') }
+  local more = redis.call('HMGET', P .. 'run:' .. id, 'error', 'failed_step', 'up_job', 'up_run', 'up_status', 'up_error')
+  if undoing then
+    r.undoing, r.failure, r.failed_at = true, more[1] or '', more[2] or ''
+    r.rollback = redis.call('LRANGE', P .. 'rollback:' .. id, 0, -1)
+    if #r.rollback == 0 then r.rollback = nil end
+  end
+  if more[4] then r.up_job, r.up_run, r.up_status, r.up_error = more[3], more[4], more[5], more[6] end
+  return cjson.encode(r)
+end
+
 local function answer(id, token, attempt, h)
   local at = #reply
   reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = id, token, attempt, h[3] or '0'
   reply[at + 5], reply[at + 6], reply[at + 7], reply[at + 8], reply[at + 9] = h[4] or '', h[5] or '', h[6] or '', h[7] or '', h[8] or ''
+  reply[at + 10] = rest(id, h)
 end
 
 local before = redis.call('HGET', KEYS[3], lane)
@@ -27,7 +45,7 @@ if before then
       i = i + 1
       local token = boot .. ':' .. claim .. ':' .. i
       local h = redis.call('HMGET', P .. 'run:' .. id, unpack(FIELDS))
-      if h[1] == 'running' and redis.call('HGET', P .. 'run:' .. id, 'token') == token then
+      if (h[1] == 'running' or h[1] == 'rolling_back') and h[10] == token then
         answer(id, token, tonumber(h[2]), h)
       end
     end
@@ -36,13 +54,18 @@ if before then
 end
 
 local waiting = {}
-for r = 8, #ARGV do
-  local list = redis.call('ZRANGE', P .. 'priorities:' .. ARGV[r], 0, -1)
-  for _, priority in ipairs(list) do
-    waiting[#waiting + 1] = { priority = tonumber(priority), route = ARGV[r] }
+for r = 9, #ARGV do
+  local list = redis.call('ZRANGE', P .. 'priorities:' .. ARGV[r], 0, -1, 'WITHSCORES')
+  for i = 1, #list, 2 do
+    waiting[#waiting + 1] = { priority = tonumber(list[i]), route = ARGV[r], since = tonumber(list[i + 1]) }
   end
 end
+-- What has waited too long goes first, the longest first; then the highest priority.
+local overdue = NOW - tonumber(ARGV[8])
 table.sort(waiting, function(a, b)
+  local late_a, late_b = a.since < overdue, b.since < overdue
+  if late_a ~= late_b then return late_a end
+  if late_a and a.since ~= b.since then return a.since < b.since end
   if a.priority ~= b.priority then return a.priority > b.priority end
   return a.route < b.route
 end)
@@ -50,22 +73,31 @@ end)
 local taken, leases, events, left = {}, {}, {}, nil
 for _, w in ipairs(waiting) do
   local queue, empty = queue_key(w.route, w.priority), false
-  while not empty and #taken < want do
-    local ask = want - #taken
+  -- Of a queue that is only overdue, no more than what is: others may be, too.
+  local most = want
+  if w.since < overdue and #waiting > 1 then most = math.min(want, #taken + math.max(1, math.floor((want - #taken) / 2))) end
+  while not empty and #taken < most do
+    local ask = most - #taken
     local ids = redis.call('RPOP', queue, ask) or {}
     empty = #ids < ask
     for _, id in ipairs(ids) do
       local key = P .. 'run:' .. id
       local h = redis.call('HMGET', key, unpack(FIELDS))
+      local undo = h[1] == 'rolling_back' and h[10] == ''
       -- Anything else is not waiting any more: its element is dropped here.
-      if h[1] and can_move(h[1], 'running') then
+      if undo or h[1] and can_move(h[1], 'running') then
         taken[#taken + 1] = id
         local token = boot .. ':' .. claim .. ':' .. #taken
-        local attempt = tonumber(h[2] or '0') + 1
-        redis.call('HSET', key, 'status', 'running', 'attempt', attempt, 'node', node, 'token', token, 'started_at', NOW)
+        local attempt = tonumber(h[2] or '0')
+        if undo then
+          redis.call('HSET', key, 'node', node, 'token', token, 'renewed', '')
+        else
+          attempt = attempt + 1
+          redis.call('HSET', key, 'status', 'running', 'attempt', attempt, 'node', node, 'token', token, 'started_at', NOW)
+          events[#events + 1] = '{"type":"running","run":"' .. id .. '","node":"' .. node .. '","attempt":' .. attempt .. '}'
+        end
         leases[#leases + 1] = NOW + lease
         leases[#leases + 1] = id
-        events[#events + 1] = '{"type":"running","run":"' .. id .. '","node":"' .. node .. '","attempt":' .. attempt .. '}'
         answer(id, token, attempt, h)
       end
     end

@@ -1,107 +1,164 @@
 -- commit: the leader's ticks become runs or ledger entries, and the cursors move,
 -- in one call.
 --
--- KEYS: probe, leader, cursors, events, sequence
--- ARGV: prefix, token, route, number of decisions, then for each decision:
---       job, tick ms, until ms, count, outcome, reason, wait (0 or 1), timing,
---       run id, priority, overlap, digest
+-- KEYS: probe, leader, cursors, events, sequence, paused
+-- ARGV: prefix, token, number of jobs, then their specs (lib_run), number of decisions,
+--       then for each decision: index of its job's spec, tick ms, until ms, count,
+--       outcome, reason, wait (0 or 1), run id
 --       Decisions of one job follow one another in time order.
 -- Returns: {1, then for each decision: verdict, detail}; {0} when the token does
---       not hold the seat. Verdicts as in jobs/tick.go; detail is the run's id,
---       the µs to wait (early), or the cursor in ms (duplicate).
+--       not hold the seat. Verdicts as in jobs/tick.go; detail is the run's id, the id
+--       of the run in the way, the µs to wait (early), or the cursor in ms (duplicate).
 -- A repeat answers "duplicate" for what the first call did, which says the same.
--- Uses: common, queue, ledger
+-- Uses: common, queue, ledger, archive, run
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
 
-local route, n, WIDTH = ARGV[3], tonumber(ARGV[4]), 12
+local specs, names, cursors = {}, {}, {}
+local at = 4
+for i = 1, tonumber(ARGV[3]) do
+  specs[i] = spec_of(ARGV, at)
+  names[i] = specs[i].job
+  at = at + SPEC_WIDTH
+end
+local n, WIDTH = tonumber(ARGV[at]), 8
+at = at + 1
 
 -- First everything is read and decided, then everything is written.
-local names, cursors = {}, {}
-for i = 0, n - 1 do
-  local job = ARGV[5 + i * WIDTH]
-  if cursors[job] == nil then
-    names[#names + 1] = job
-    cursors[job] = false
-  end
-end
 each(names, 800, function(l, from, to)
   local values = redis.call('HMGET', KEYS[3], unpack(l, from, to))
   for i = from, to do
     local v = values[i - from + 1]
-    if v then cursors[l[i]] = tonumber(string.match(v, '^(%d+)')) end
+    cursors[l[i]] = v and tonumber(string.match(v, '^(%d+)')) or false
   end
 end)
+local held = {} -- paused jobs
+if redis.call('EXISTS', KEYS[6]) == 1 then
+  each(names, 800, function(l, from, to)
+    local values = redis.call('HMGET', KEYS[6], unpack(l, from, to))
+    for i = from, to do held[l[i]] = values[i - from + 1] end
+  end)
+end
 
 local reply, events = { 1 }, {}
 local moved, timings = {}, {} -- job -> new cursor text, timing
 local entries = {} -- job -> ledger entries
 local created = {} -- job -> ids
-local in_the_way, blocked = {}, {}
-local queues, order = {}, {} -- priority -> ids, oldest first
-local total = 0
+local in_way, blocked = {}, {}
+local queues, order = {}, {} -- route and priority -> ids, oldest first
+local totals = {} -- route -> new runs
 
 local function note(job, entry)
   local list = entries[job]
   if list then list[#list + 1] = entry else entries[job] = { entry } end
 end
 
+local function skip(job, tick, until_, way, reason)
+  note(job, ledger_range(tick, 'skipped', until_, 1, way or '-', reason))
+  local run = ''
+  if way then run = ',"run":"' .. way .. '"' end
+  events[#events + 1] = '{"type":"skipped","job":"' .. job .. '"' .. run .. ',"tick":' .. tick .. ',"reason":' .. cjson.encode(reason) .. '}'
+end
+
+-- simple(spec, tick, until, outcome, id, wait): a run that concerns no other job's, in bulk.
+local function simple(spec, tick, until_, outcome, id, wait)
+  local job = spec.job
+  local way = in_way[job]
+  if way == nil and spec.overlap == 'skip' then
+    way = redis.call('SRANDMEMBER', P .. 'active:' .. job) or false
+    in_way[job] = way
+  end
+  if way and wait then
+    blocked[job] = way
+    return 'busy', way
+  elseif way then
+    skip(job, tick, until_, way, 'overlap: an earlier run is unfinished')
+    return 'skipped', way
+  end
+  if spec.overlap == 'skip' then in_way[job] = id end
+  born(id, spec, 'schedule', { 'scheduled_at', tick })
+  local mine = created[job]
+  if mine then mine[#mine + 1] = id else created[job] = { id } end
+  local name = spec.route .. ' ' .. spec.priority
+  local queue = queues[name]
+  if queue then queue.ids[#queue.ids + 1] = id else
+    queues[name] = { route = spec.route, priority = spec.priority, ids = { id } }
+    order[#order + 1] = name
+  end
+  totals[spec.route] = (totals[spec.route] or 0) + 1
+  note(job, tick .. ' ' .. outcome)
+  events[#events + 1] = queued_event(job, id, tick)
+  return 'ran', id
+end
+
+-- linked(spec, ...): a run that may wait, replace, spread or be followed: on its own.
+local function linked(spec, tick, until_, outcome, id, wait)
+  local job, more = spec.job, { 'scheduled_at', tick }
+  if spec.every then
+    local queued, refused, way, why = everywhere(id, spec, 'schedule', more, events, tick)
+    if queued == 0 then
+      skip(job, tick, until_, way, why or 'no live node serves it')
+      return 'skipped', way or ''
+    end
+    local said = 'on ' .. queued .. ' nodes'
+    if refused > 0 then said = said .. ', not on ' .. refused .. ': ' .. why end
+    note(job, ledger_range(tick, outcome, until_, 1, '-', said))
+    return 'ran', id
+  end
+  if wait and (spec.overlap == 'skip' or spec.overlap == 'allow') then
+    local way = in_the_way(spec, P .. 'active:' .. job)
+    if way then
+      blocked[job] = way
+      return 'busy', way
+    end
+  end
+  local verdict, way, why = admit(id, spec, 'schedule', more, events, tick)
+  if verdict == 'skipped' then
+    skip(job, tick, until_, way, why)
+    return 'skipped', way
+  end
+  note(job, tick .. ' ' .. outcome)
+  if verdict == 'waiting' then return 'waiting', id end
+  return 'ran', id
+end
+
 for i = 0, n - 1 do
-  local a = 5 + i * WIDTH
-  local job, tick_text, until_text, outcome, id = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 4], ARGV[a + 8]
-  local cursor, tick = cursors[job], tonumber(tick_text)
+  local a = at + i * WIDTH
+  local spec = specs[tonumber(ARGV[a])]
+  local job, tick, until_, outcome, id = spec.job, ARGV[a + 1], ARGV[a + 2], ARGV[a + 4], ARGV[a + 7]
+  local cursor, ms = cursors[job], tonumber(tick)
   local verdict, detail
   -- A cursor can only be missing when somebody removed it; the run's own hash
   -- then is the last witness.
   if cursor == false then
     cursor = 0
-    if id ~= '' and redis.call('EXISTS', P .. 'run:' .. id) == 1 then cursor = tick end
+    if id ~= '' and redis.call('EXISTS', P .. 'run:' .. id) == 1 then cursor = ms end
     cursors[job] = cursor
   end
-  if tick <= cursor then
+  if ms <= cursor then
     verdict, detail = 'duplicate', cursor
-  elseif tonumber(until_text) > NOW then
-    verdict, detail = 'early', tonumber(until_text) * 1000 - (TIME[1] * 1000000 + TIME[2])
+  elseif tonumber(until_) > NOW then
+    verdict, detail = 'early', tonumber(until_) * 1000 - (TIME[1] * 1000000 + TIME[2])
   elseif blocked[job] then
     verdict, detail = 'busy', blocked[job]
   elseif outcome == 'ran' or outcome == 'late' then
-    local way = in_the_way[job]
-    if way == nil and ARGV[a + 10] == 'skip' then
-      way = redis.call('SRANDMEMBER', P .. 'active:' .. job) or false
-      in_the_way[job] = way
-    end
-    if way and ARGV[a + 6] == '1' then
-      blocked[job] = way
-      verdict, detail = 'busy', way
-    elseif way then
-      verdict, detail = 'skipped', way
-      note(job, ledger_range(tick_text, 'skipped', until_text, 1, way, 'overlap: an earlier run is unfinished'))
-      events[#events + 1] = '{"type":"skipped","job":"' .. job .. '","run":"' .. way .. '","tick":' .. tick_text .. ',"reason":"overlap"}'
+    local wait = ARGV[a + 6] == '1'
+    if held[job] then
+      skip(job, tick, until_, nil, 'paused')
+      verdict, detail = 'skipped', ''
+    elseif plain(spec) and (spec.overlap == 'skip' or spec.max == 0) then
+      verdict, detail = simple(spec, tick, until_, outcome, id, wait)
     else
-      verdict, detail = 'ran', id
-      if ARGV[a + 10] == 'skip' then in_the_way[job] = id end
-      local priority = ARGV[a + 9]
-      redis.call('HSET', P .. 'run:' .. id, 'status', 'queued', 'job', job, 'trigger', 'schedule',
-        'scheduled_at', tick_text, 'attempt', 0, 'priority', priority, 'digest', ARGV[a + 11], 'queued_at', NOW)
-      local mine = created[job]
-      if mine then mine[#mine + 1] = id else created[job] = { id } end
-      local queue = queues[priority]
-      if queue then queue[#queue + 1] = id else
-        queues[priority] = { id }
-        order[#order + 1] = priority
-      end
-      total = total + 1
-      note(job, tick_text .. ' ' .. outcome)
-      events[#events + 1] = '{"type":"queued","job":"' .. job .. '","run":"' .. id .. '","tick":' .. tick_text .. '}'
+      verdict, detail = linked(spec, tick, until_, outcome, id, wait)
     end
   else
     verdict, detail = 'recorded', ''
-    note(job, ledger_range(tick_text, outcome, until_text, ARGV[a + 3], '-', ARGV[a + 5]))
-    events[#events + 1] = '{"type":"' .. outcome .. '","job":"' .. job .. '","tick":' .. tick_text .. ',"until":' .. until_text ..
+    note(job, ledger_range(tick, outcome, until_, ARGV[a + 3], '-', ARGV[a + 5]))
+    events[#events + 1] = '{"type":"' .. outcome .. '","job":"' .. job .. '","tick":' .. tick .. ',"until":' .. until_ ..
       ',"count":' .. ARGV[a + 3] .. ',"reason":' .. cjson.encode(ARGV[a + 5]) .. '}'
   end
-  if verdict == 'ran' or verdict == 'skipped' or verdict == 'recorded' then
-    cursors[job] = tonumber(until_text)
-    moved[job], timings[job] = until_text, ARGV[a + 7]
+  if verdict == 'ran' or verdict == 'skipped' or verdict == 'recorded' or verdict == 'waiting' then
+    cursors[job] = tonumber(until_)
+    moved[job], timings[job] = until_, spec.timing
   end
   reply[#reply + 1] = verdict
   reply[#reply + 1] = detail
@@ -115,7 +172,10 @@ end
 if #set > 0 then variadic('HSET', KEYS[3], set) end
 for job, ids in pairs(created) do variadic('SADD', P .. 'active:' .. job, ids) end
 for job, list in pairs(entries) do record(job, list) end
-for _, priority in ipairs(order) do enqueue(route, priority, queues[priority], 'LPUSH') end
-if total > 0 then ring(route, total) end
+for _, name in ipairs(order) do
+  local q = queues[name]
+  enqueue(q.route, q.priority, q.ids, 'LPUSH')
+end
+for route, total in pairs(totals) do ring(route, total) end
 publish(KEYS[4], KEYS[5], events)
 return reply

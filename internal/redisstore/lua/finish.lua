@@ -2,11 +2,12 @@
 --
 -- KEYS: probe, leases, recent, events, sequence
 -- ARGV: prefix, node, number of results, then for each result: run id, token, state,
---       back-off ms, exit code or "", error, output bytes, log bytes
+--       back-off ms, exit code or "", error, output bytes, log bytes, failed step or ""
 -- Returns: for each result "ok", "superseded" (another attempt holds the run, or it is
 --       final already) or "unknown" (no such run). A repeat answers as the first call.
--- Uses: common, archive
-local node, n, WIDTH = ARGV[2], tonumber(ARGV[3]), 8
+-- What failed or was called off with something to undo is queued for that instead.
+-- Uses: common, queue, ledger, archive, run
+local node, n, WIDTH = ARGV[2], tonumber(ARGV[3]), 9
 local reply, ended, retried, events = {}, {}, {}, {}
 local by_job, order, recent = {}, {}, {}
 local accepted = {}
@@ -14,16 +15,16 @@ local accepted = {}
 for i = 0, n - 1 do
   local a = 4 + i * WIDTH
   local id, state = ARGV[a], ARGV[a + 2]
-  local h = redis.call('HMGET', P .. 'run:' .. id, 'status', 'token', 'job', 'attempt')
+  local h = redis.call('HMGET', P .. 'run:' .. id, 'status', 'token', 'job', 'attempt', 'linked', 'recorded')
   if not h[1] then
     reply[i + 1] = 'unknown'
   elseif h[2] ~= ARGV[a + 1] then
     reply[i + 1] = 'superseded'
-  elseif h[1] == state and h[1] ~= 'running' then
+  elseif h[1] == state then
     reply[i + 1] = 'ok' -- said before
-  elseif h[1] == 'running' and can_move('running', state) then
+  elseif (h[1] == 'running' or h[1] == 'rolling_back') and can_move(h[1], state) then
     reply[i + 1] = 'ok'
-    accepted[#accepted + 1] = { at = a, id = id, state = state, job = h[3], attempt = h[4] }
+    accepted[#accepted + 1] = { at = a, id = id, state = state, job = h[3], attempt = h[4], linked = h[5], steps = h[6], from = h[1] }
   else
     reply[i + 1] = 'superseded'
   end
@@ -36,31 +37,55 @@ end
 for _, r in ipairs(accepted) do ended[#ended + 1] = r.id end
 if #ended > 0 then variadic('ZREM', KEYS[2], ended) end
 
+local ends = {} -- that concern other runs
 for _, r in ipairs(accepted) do
   local a, key = r.at, P .. 'run:' .. r.id
-  local code, failure, wrote, log = ARGV[a + 4], ARGV[a + 5], ARGV[a + 6], ARGV[a + 7]
-  local fields = { 'status', r.state }
-  if code ~= '' then fields[3], fields[4] = 'exit_code', code end
-  if wrote ~= '0' then fields[#fields + 1] = 'output_bytes'; fields[#fields + 1] = wrote end
-  local event = '{"type":"' .. r.state .. '","job":"' .. r.job .. '","run":"' .. r.id .. '","node":"' .. node .. '","attempt":' .. r.attempt
-  if failure ~= '' then
-    fields[#fields + 1] = 'error'; fields[#fields + 1] = failure
-    event = event .. ',"error":' .. cjson.encode(failure)
-  elseif tonumber(r.attempt) > 1 then
-    fields[#fields + 1] = 'error'; fields[#fields + 1] = ''
+  local code, failure, wrote, log, failed_step = ARGV[a + 4], ARGV[a + 5], ARGV[a + 6], ARGV[a + 7], ARGV[a + 8]
+  local fields = {}
+  local function set(field, value)
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
   end
-  if r.state == 'retrying' then
+  if code ~= '' then set('exit_code', code) end
+  if wrote ~= '0' then set('output_bytes', wrote) end
+  -- Called off meanwhile: what did not succeed is not tried again.
+  if (r.state == 'failed' or r.state == 'retrying' or r.state == 'canceled') and r.from == 'running' then
+    local cancel = redis.call('HGET', key, 'cancel_why')
+    if cancel then r.state, failure = 'canceled', cancel end
+  end
+  if r.steps then close_step(key, r.state, failed_step) end
+  local undo = (r.state == 'failed' or r.state == 'canceled') and r.steps and undoable(r.id)
+  if r.state == 'failed' or r.state == 'retrying' then redis.call('HINCRBY', key, 'failures', 1) end
+  if failed_step ~= '' and r.from == 'running' then set('failed_step', failed_step) end
+  local event = '{"type":"' .. r.state .. '","job":"' .. r.job .. '","run":"' .. r.id .. '","node":"' .. node .. '","attempt":' .. r.attempt
+  if failure ~= '' then event = event .. ',"error":' .. cjson.encode(failure) end
+  if undo then
+    if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+    back(r.id, failure, events)
+  elseif r.state == 'retrying' then
     local due = NOW + tonumber(ARGV[a + 3])
-    redis.call('HINCRBY', key, 'failures', 1)
-    fields[#fields + 1] = 'retry_at'; fields[#fields + 1] = due
+    set('status', 'retrying')
+    set('error', failure)
+    set('retry_at', due)
     redis.call('HSET', key, unpack(fields))
     redis.call('HDEL', key, 'parked_at') -- the next attempt may look for a node anew
     retried[#retried + 1] = due
     retried[#retried + 1] = r.id
-    event = event .. ',"until":' .. due
+    events[#events + 1] = event .. ',"until":' .. due .. '}'
   else
-    if r.state ~= 'succeeded' then redis.call('HINCRBY', key, 'failures', 1) end
-    fields[#fields + 1] = 'finished_at'; fields[#fields + 1] = NOW
+    set('status', r.state)
+    set('finished_at', NOW)
+    if r.from == 'rolling_back' then
+      if r.state == 'rollback_failed' then
+        set('rollback_error', failure)
+        redis.call('PEXPIRE', P .. 'rollback:' .. r.id, KEEP_MS)
+      else
+        redis.call('DEL', P .. 'rollback:' .. r.id)
+      end
+    else
+      if failure ~= '' or tonumber(r.attempt) > 1 then set('error', failure) end
+      if r.steps then redis.call('DEL', P .. 'rollback:' .. r.id) end
+    end
     redis.call('HSET', key, unpack(fields))
     redis.call('PEXPIRE', key, KEEP_MS)
     local list = by_job[r.job]
@@ -71,13 +96,15 @@ for _, r in ipairs(accepted) do
     end
     list[#list + 1] = { id = r.id, ok = r.state == 'succeeded' }
     recent[#recent + 1] = r.id
+    if r.linked then ends[#ends + 1] = r end
+    events[#events + 1] = event .. '}'
   end
   if log ~= '0' then account_log(r.job, r.id, log) end
-  events[#events + 1] = event .. '}'
 end
 
 if #retried > 0 then variadic('ZADD', KEYS[2], retried) end
 for _, job in ipairs(order) do archive(job, by_job[job]) end
 if #recent > 0 then remember(KEYS[3], recent) end
+for _, r in ipairs(ends) do linked_end(r.id, r.job, r.state, events) end
 publish(KEYS[4], KEYS[5], events)
 return reply

@@ -15,6 +15,7 @@ local function forget(ids)
   for _, id in ipairs(ids) do
     keys[#keys + 1] = P .. 'run:' .. id
     keys[#keys + 1] = P .. 'log:' .. id
+    keys[#keys + 1] = P .. 'rollback:' .. id
   end
   each(keys, 800, function(l, from, to) redis.call('DEL', unpack(l, from, to)) end)
 end

@@ -2,15 +2,17 @@
 --
 -- KEYS: probe, leases
 -- ARGV: prefix, lease ms, number of runs, then for each: run id, token
--- Returns: for each run "ok" or "lost" (another attempt holds it, or it ended).
+-- Returns: for each run "ok", "canceled" (renewed, and somebody called the run off) or "lost"
+--       (another attempt holds it, or it ended).
 -- Uses: common
 local due, n = NOW + tonumber(ARGV[2]), tonumber(ARGV[3])
 local reply, renewed, first = {}, {}, {}
 for i = 1, n do
   local id = ARGV[2 + 2 * i]
-  local h = redis.call('HMGET', P .. 'run:' .. id, 'status', 'token', 'attempt', 'renewed')
-  if h[1] == 'running' and h[2] == ARGV[3 + 2 * i] then
+  local h = redis.call('HMGET', P .. 'run:' .. id, 'status', 'token', 'attempt', 'renewed', 'cancel')
+  if (h[1] == 'running' or h[1] == 'rolling_back') and h[2] == ARGV[3 + 2 * i] then
     reply[i] = 'ok'
+    if h[5] and h[1] == 'running' then reply[i] = 'canceled' end
     renewed[#renewed + 1] = due
     renewed[#renewed + 1] = id
     if h[4] ~= h[3] then first[#first + 1] = { id = id, attempt = h[3] } end

@@ -1,111 +1,53 @@
 -- sweep: retry is expiry. The leader moves what stands in :leases past its time:
--- back-offs that are over, runs whose node died, parked runs that found a node.
+-- back-offs that are over, runs whose node died, parked runs that found a node, runs
+-- of nodes that are gone. It also looks after routes that no live node serves.
 --
 -- KEYS: probe, leader, leases, nodes, recent, events, sequence
--- ARGV: prefix, token, 1 to take running runs else 0, offset, limit, route
+-- ARGV: prefix, token, 1 to take running runs else 0, offset, limit
 -- Returns: {1, entries seen, entries left where they were}; {0} when the token does
 --       not hold the seat.
--- Uses: common, queue, archive
-local CRASHES = 3 -- starts that ended in a lost lease, before the run is quarantined
+-- Uses: common, queue, ledger, archive, run
+local CRASHES = 3 -- starts that ended in a lost lease before the run is quarantined
 local PARK_MS = 1000 -- until a parked run is looked at again
 local ROUTED_MS = 10000 -- a run on a one-node route is looked at again: its node may die first
-local ROUTE_KEEP_MS = 3600000 -- of the keys of a one-node route
 local UNROUTABLE_MS = 600000
+local REPORT_MS = 10000 -- until a run that no live node may take is reported
+local LOOK = 50 -- waiting runs of such a route that one call looks at
 
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
-local take, offset, limit, route = ARGV[3] == '1', ARGV[4], ARGV[5], ARGV[6]
+local take, offset, limit = ARGV[3] == '1', ARGV[4], ARGV[5]
 local expired = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', NOW, 'LIMIT', offset, limit)
-local kept, removed, parked, events, recent = 0, {}, {}, {}, {}
+local kept, removed, parked, events = 0, {}, {}, {}
 local pushed, order = {}, {} -- "route priority" -> ids
-local quarantined = {}
 
-local function push(where, priority, id)
-  local name = where .. ' ' .. priority
+local function push(route, priority, id)
+  local name = route .. ' ' .. priority
   if pushed[name] then
     table.insert(pushed[name].ids, id)
   else
-    pushed[name] = { route = where, priority = priority, ids = { id } }
+    pushed[name] = { route = route, priority = priority, ids = { id } }
     order[#order + 1] = name
   end
 end
 
-local function requeue(id, priority)
-  push(route, priority, id)
-  removed[#removed + 1] = id
+local function later(id, ms)
+  parked[#parked + 1] = NOW + ms
+  parked[#parked + 1] = id
 end
 
--- The live nodes' boot ids and the digests of the schedules they hold.
-local fleet
 local function holder_of(job, digest)
-  if not fleet then
-    fleet = {}
-    for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], NOW - LIVE_MS, '+inf')) do
-      local h = redis.call('HMGET', P .. 'node:' .. name, 'boot', 'schedules')
-      if h[1] and h[2] then fleet[#fleet + 1] = { boot = h[1], schedules = h[2] } end
-    end
-  end
-  for _, node in ipairs(fleet) do
+  for _, node in ipairs(fleet()) do
     for schedule in string.gmatch(node.schedules, '%S+') do
       if redis.call('HGET', P .. 'schedule:' .. schedule, job) == digest then return node.boot end
     end
   end
 end
 
-local writes = {} -- functions, run after everything was read
-for _, id in ipairs(expired) do
-  local key = P .. 'run:' .. id
-  local h = redis.call('HMGET', key, 'status', 'job', 'priority', 'attempt', 'renewed', 'crashes', 'node', 'digest', 'parked_at')
-  local status, job, priority = h[1], h[2], h[3]
-  local function fail(failure)
-    removed[#removed + 1] = id
-    writes[#writes + 1] = function()
-      redis.call('HSET', key, 'status', 'failed', 'error', failure, 'finished_at', NOW)
-      redis.call('PEXPIRE', key, KEEP_MS)
-      archive(job, { { id = id, ok = false } })
-      recent[#recent + 1] = id
-    end
-    events[#events + 1] = '{"type":"failed","job":"' .. job .. '","run":"' .. id .. '","error":' .. cjson.encode(failure) .. '}'
+local function lives(boot)
+  for _, node in ipairs(fleet()) do
+    if node.boot == boot then return true end
   end
-  if status == 'running' and not take then
-    kept = kept + 1
-  elseif status == 'running' then
-    local crashes = tonumber(h[6] or '0')
-    if h[5] == h[4] then crashes = crashes + 1 end
-    writes[#writes + 1] = function() redis.call('HSET', key, 'crashes', crashes, 'token', '') end
-    if crashes >= CRASHES then
-      fail('killed ' .. crashes .. ' nodes: quarantined, it is not started again by itself')
-    else
-      requeue(id, priority)
-      writes[#writes + 1] = function() redis.call('HSET', key, 'status', 'queued', 'reason', 'its node ' .. (h[7] or '') .. ' was lost') end
-      events[#events + 1] = '{"type":"crashed","job":"' .. job .. '","run":"' .. id .. '","node":"' .. (h[7] or '') .. '","attempt":' .. h[4] .. '}'
-    end
-  elseif status == 'retrying' then
-    requeue(id, priority)
-    writes[#writes + 1] = function()
-      redis.call('HSET', key, 'status', 'queued')
-      redis.call('HDEL', key, 'retry_at')
-    end
-    events[#events + 1] = '{"type":"queued","job":"' .. job .. '","run":"' .. id .. '","attempt":' .. h[4] .. '}'
-  elseif status == 'queued' and h[9] then
-    local boot = holder_of(job, h[8])
-    if boot then
-      push('node=' .. boot, priority, id)
-      parked[#parked + 1] = NOW + ROUTED_MS
-      parked[#parked + 1] = id
-    elseif tonumber(h[9]) < NOW - UNROUTABLE_MS then
-      fail('no live node had the definition this run was made with (digest ' .. (h[8] or '') .. ') for 10 minutes: trigger the job again')
-    else
-      parked[#parked + 1] = NOW + PARK_MS
-      parked[#parked + 1] = id
-    end
-  else
-    -- Final, queued, or its hash is gone: nothing here may hold it.
-    removed[#removed + 1] = id
-    if not status then
-      local owner = string.match(id, '^([^@]+)@')
-      if owner then writes[#writes + 1] = function() redis.call('SREM', P .. 'active:' .. owner, id) end end
-    end
-  end
+  return false
 end
 
 -- A node that stopped its heartbeat without a word.
@@ -113,21 +55,137 @@ local silent = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', NOW - LIVE_MS)
 for _, name in ipairs(silent) do
   events[#events + 1] = '{"type":"node_down","node":"' .. name .. '","reason":"no heartbeat"}'
 end
+if #silent > 0 then variadic('ZREM', KEYS[4], silent) end
+
+-- lost(id, key, h): the attempt's node is gone.
+local function lost(id, key, h)
+  local job, node = h.job, h.node or ''
+  local undoing = h.status == 'rolling_back'
+  local field, most = 'crashes', tonumber(h.crash_retries or CRASHES)
+  if undoing then field, most = 'undo_crashes', CRASHES end
+  local crashes = tonumber(redis.call('HGET', key, field) or '0')
+  -- A lease that was never renewed is not counted: it may not even have begun.
+  if h.renewed == h.attempt then crashes = crashes + 1 end
+  redis.call('HSET', key, field, crashes, 'token', '')
+  events[#events + 1] = '{"type":"crashed","job":"' .. job .. '","run":"' .. id .. '","node":"' .. node .. '","attempt":' .. h.attempt .. '}'
+  if h.pin and not lives(h.pin) then
+    if undoing then
+      stuck(id, 'node gone: ' .. (h.pinned_to or node) .. ' was lost while it undid this run', events)
+    elseif undoable(id) then
+      redis.call('HSET', key, 'error', 'node gone')
+      stuck(id, 'node gone: ' .. (h.pinned_to or node) .. ' has what is to be undone', events)
+    else
+      close(id, 'failed', 'node gone: ' .. (h.pinned_to or node) .. ' was lost while it ran this', events)
+    end
+  elseif undoing and crashes >= most then
+    stuck(id, 'killed ' .. crashes .. ' nodes while it was undone: undo the rest by hand, or resume it with carillon rollback', events)
+  elseif undoing then
+    push(h.route or 'any', h.priority, id)
+    removed[#removed + 1] = id
+  elseif h.cancel_why then
+    close(id, 'canceled', h.cancel_why, events)
+  elseif h.delivery == 'at-most-once' then
+    close(id, 'failed', 'outcome unknown: its node ' .. node .. ' was lost, and delivery is at-most-once', events)
+  elseif crashes >= most then
+    close(id, 'failed', 'killed ' .. crashes .. ' nodes: quarantined, it is not started again by itself', events)
+  else
+    redis.call('HSET', key, 'status', 'queued', 'reason', 'its node ' .. node .. ' was lost')
+    push(h.route or 'any', h.priority, id)
+    if h.pin then later(id, PIN_MS) else removed[#removed + 1] = id end
+  end
+end
+
+-- unclaimed(id, key, h): waits parked for a definition, or for its one node.
+local function unclaimed(id, key, h)
+  if h.pin then
+    if lives(h.pin) then return later(id, PIN_MS) end
+    local failure = 'node gone: ' .. (h.pinned_to or h.pin)
+    if h.status == 'rolling_back' then return stuck(id, failure, events) end
+    close(id, 'failed', failure .. ' before it took this run', events)
+    return
+  end
+  local boot = holder_of(h.job, h.digest)
+  if boot then
+    push('node=' .. boot, h.priority, id)
+    return later(id, ROUTED_MS)
+  end
+  local patience = tonumber(h.unroutable_ms or UNROUTABLE_MS)
+  if tonumber(h.parked_at) >= NOW - patience then return later(id, PARK_MS) end
+  local failure = 'no live node had the definition this run was made with (digest ' .. (h.digest or '') .. ') for ' ..
+    math.floor(patience / 1000) .. ' s: trigger the job again'
+  if h.status == 'rolling_back' then return stuck(id, failure, events) end
+  close(id, 'failed', failure, events, true)
+end
+
+local FIELDS = { 'status', 'job', 'priority', 'attempt', 'renewed', 'node', 'digest', 'parked_at', 'route', 'pin', 'pinned_to',
+  'token', 'cancel_why', 'delivery', 'crash_retries', 'unroutable_ms' }
+for _, id in ipairs(expired) do
+  local key = P .. 'run:' .. id
+  local values, h = redis.call('HMGET', key, unpack(FIELDS)), {}
+  for i, field in ipairs(FIELDS) do h[field] = values[i] or nil end
+  local held = h.token and h.token ~= ''
+  if (h.status == 'running' or h.status == 'rolling_back' and held) and not take then
+    kept = kept + 1
+  elseif h.status == 'running' or h.status == 'rolling_back' and held then
+    lost(id, key, h)
+  elseif h.status == 'retrying' then
+    redis.call('HSET', key, 'status', 'queued')
+    redis.call('HDEL', key, 'retry_at')
+    push(h.route or 'any', h.priority, id)
+    if h.pin then later(id, PIN_MS) else removed[#removed + 1] = id end
+    events[#events + 1] = '{"type":"queued","job":"' .. h.job .. '","run":"' .. id .. '","attempt":' .. h.attempt .. '}'
+  elseif (h.status == 'queued' or h.status == 'rolling_back') and (h.parked_at or h.pin) then
+    unclaimed(id, key, h)
+  else
+    -- Final, queued, or its hash is gone: nothing here may hold it.
+    removed[#removed + 1] = id
+    if not h.status then
+      local owner = string.match(id, '^([^@]+)@')
+      if owner then redis.call('SREM', P .. 'active:' .. owner, id) end
+    end
+  end
+end
+
+-- Routes with waiting runs that no live node may take.
+local served = {}
+for _, node in ipairs(fleet()) do
+  for route in pairs(node.serves) do served[route] = true end
+end
+for _, route in ipairs(redis.call('SMEMBERS', P .. 'routes')) do
+  local priorities = redis.call('ZRANGE', P .. 'priorities:' .. route, 0, -1)
+  if #priorities == 0 then
+    redis.call('SREM', P .. 'routes', route)
+  elseif not served[route] then
+    for _, priority in ipairs(priorities) do
+      for _, id in ipairs(redis.call('LRANGE', queue_key(route, priority), -LOOK, -1)) do
+        local key = P .. 'run:' .. id
+        local h = redis.call('HMGET', key, 'status', 'queued_at', 'unroutable_ms', 'unroutable', 'job')
+        local waited = NOW - tonumber(h[2] or NOW)
+        if h[1] ~= 'queued' and h[1] ~= 'rolling_back' then
+          redis.call('LREM', queue_key(route, priority), -1, id)
+        elseif waited > tonumber(h[3] or UNROUTABLE_MS) then
+          redis.call('LREM', queue_key(route, priority), -1, id)
+          local failure = 'no live node serves ' .. route .. ' since ' .. math.floor(waited / 1000) .. ' s'
+          if h[1] == 'rolling_back' then stuck(id, failure, events) else close(id, 'failed', failure, events, true) end
+        elseif waited > REPORT_MS and not h[4] then
+          redis.call('HSET', key, 'unroutable', NOW, 'reason', 'no live node serves ' .. route)
+          events[#events + 1] = '{"type":"unroutable","job":"' .. h[5] .. '","run":"' .. id .. '","reason":"no live node serves ' .. route .. '"}'
+        end
+      end
+    end
+  end
+end
 
 if #removed > 0 then variadic('ZREM', KEYS[3], removed) end
-if #silent > 0 then variadic('ZREM', KEYS[4], silent) end
-for _, write in ipairs(writes) do write() end
 if #parked > 0 then variadic('ZADD', KEYS[3], parked) end
 for _, name in ipairs(order) do
   local p = pushed[name]
   enqueue(p.route, p.priority, p.ids, 'RPUSH')
   ring(p.route, #p.ids)
-  if p.route ~= route then
+  if string.sub(p.route, 1, 5) == 'node=' then
     redis.call('PEXPIRE', queue_key(p.route, p.priority), ROUTE_KEEP_MS)
     redis.call('PEXPIRE', P .. 'priorities:' .. p.route, ROUTE_KEEP_MS)
-    redis.call('PEXPIRE', P .. 'bell:' .. p.route, ROUTE_KEEP_MS)
   end
 end
-if #recent > 0 then remember(KEYS[5], recent) end
 publish(KEYS[6], KEYS[7], events)
 return { 1, #expired, kept }

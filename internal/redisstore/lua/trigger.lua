@@ -1,29 +1,42 @@
 -- trigger: a run that no tick asked for. Needs no leader.
 --
 -- KEYS: probe, request, events, sequence
--- ARGV: prefix, route, job, run id, request id or "", how long a request id is kept in ms,
---       priority, overlap, digest, params as JSON or "", reason, by
--- Returns: {"queued", id}; {"repeated", id} for a request id or a run id seen before;
---       {"busy", id of the unfinished run} when overlap is skip.
--- Uses: common, queue
-local job, id = ARGV[3], ARGV[4]
-if ARGV[5] ~= '' then
+-- ARGV: prefix, spec (lib_run), run id, request id or "", how long a request id is kept
+--       in ms, params as JSON or "", reason, by
+-- Returns: {"queued", id}; {"waiting", id, id of the run in the way} with overlap queue or replace;
+--       {"repeated", id} for a request id or a run id seen before; {"busy", id of the
+--       unfinished run, why}; {"paused", who and why as JSON}; {"nobody", ""} when no live node
+--       serves a job with every_node.
+-- Uses: common, queue, ledger, archive, run
+local spec = spec_of(ARGV, 2)
+local a = 2 + SPEC_WIDTH
+local id, request = ARGV[a], ARGV[a + 1]
+if request ~= '' then
   local earlier = redis.call('GET', KEYS[2])
   if earlier then return { 'repeated', earlier } end
 end
 if redis.call('EXISTS', P .. 'run:' .. id) == 1 then return { 'repeated', id } end
-if ARGV[8] == 'skip' then
-  local way = redis.call('SRANDMEMBER', P .. 'active:' .. job)
-  if way then return { 'busy', way } end
+local pause = redis.call('HGET', P .. 'paused', spec.job)
+if pause then return { 'paused', pause } end
+
+local more = {}
+for i, field in ipairs({ 'params', 'reason', 'by' }) do
+  local value = ARGV[a + 2 + i]
+  if value ~= '' then
+    more[#more + 1] = field
+    more[#more + 1] = value
+  end
 end
-redis.call('HSET', P .. 'run:' .. id, 'status', 'queued', 'job', job, 'trigger', 'manual', 'attempt', 0,
-  'priority', ARGV[7], 'digest', ARGV[9], 'queued_at', NOW)
-if ARGV[10] ~= '' then redis.call('HSET', P .. 'run:' .. id, 'params', ARGV[10]) end
-if ARGV[11] ~= '' then redis.call('HSET', P .. 'run:' .. id, 'reason', ARGV[11]) end
-if ARGV[12] ~= '' then redis.call('HSET', P .. 'run:' .. id, 'by', ARGV[12]) end
-if ARGV[5] ~= '' then redis.call('SET', KEYS[2], id, 'PX', ARGV[6]) end
-redis.call('SADD', P .. 'active:' .. job, id)
-enqueue(ARGV[2], ARGV[7], { id }, 'LPUSH')
-ring(ARGV[2], 1)
-publish(KEYS[3], KEYS[4], { '{"type":"queued","job":"' .. job .. '","run":"' .. id .. '"}' })
-return { 'queued', id }
+local events, verdict, way, why = {}, nil, nil, nil
+if spec.every then
+  local queued
+  queued, _, way, why = everywhere(id, spec, 'manual', more, events)
+  if queued == 0 and not way then return { 'nobody', '' } end
+  verdict = queued > 0 and 'queued' or 'skipped'
+else
+  verdict, way, why = admit(id, spec, 'manual', more, events)
+end
+if verdict == 'skipped' then return { 'busy', way, why } end
+if request ~= '' then redis.call('SET', KEYS[2], id, 'PX', ARGV[a + 2]) end
+publish(KEYS[3], KEYS[4], events)
+return { verdict, id, way or '' }

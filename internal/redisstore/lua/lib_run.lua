@@ -1,0 +1,322 @@
+-- lib_run: a run begins and ends here, whoever asks for it.
+--
+-- A spec is what the schedule file says about a job, as the scripts need it. It
+-- comes as SPEC_WIDTH strings, in ARGV or in the list stamped on an upstream run:
+--   job, timing, priority, overlap, max running or "0", group or "", group limit,
+--   digest, route, every node (0 or 1), followers as JSON or "", crash retries or "",
+--   delivery or "", unroutable after in ms or ""
+-- Followers are [[when, spec], ...].
+
+local SPEC_WIDTH = 14
+
+local function spec_of(list, at)
+  return {
+    job = list[at], timing = list[at + 1], priority = list[at + 2], overlap = list[at + 3], max = tonumber(list[at + 4]),
+    group = list[at + 5], limit = tonumber(list[at + 6]), digest = list[at + 7], route = list[at + 8],
+    every = list[at + 9] == '1', followers = list[at + 10], crash_retries = list[at + 11], delivery = list[at + 12],
+    unroutable = list[at + 13],
+  }
+end
+
+-- plain(spec): nothing about the job needs a look at its end.
+local function plain(spec)
+  return spec.group == '' and spec.followers == '' and not spec.every and spec.overlap ~= 'queue' and spec.overlap ~= 'replace'
+end
+
+-- born(id, spec, trigger, more): writes the hash of a new run. more is a list of
+-- further fields and values.
+local function born(id, spec, trigger, more)
+  local fields = { 'status', 'queued', 'job', spec.job, 'trigger', trigger, 'attempt', 0, 'priority', spec.priority,
+    'digest', spec.digest, 'queued_at', NOW }
+  local n = #fields
+  local function add(field, value)
+    fields[n + 1], fields[n + 2] = field, value
+    n = n + 2
+  end
+  for i = 1, #more, 2 do add(more[i], more[i + 1]) end
+  if spec.route ~= 'any' then add('route', spec.route) end
+  if spec.crash_retries ~= '' then add('crash_retries', spec.crash_retries) end
+  if spec.delivery ~= '' then add('delivery', spec.delivery) end
+  if spec.unroutable ~= '' then add('unroutable_ms', spec.unroutable) end
+  if not plain(spec) then
+    add('linked', 1) -- its end concerns others
+    if spec.group ~= '' then add('group', spec.group); add('group_limit', spec.limit) end
+    if spec.followers ~= '' then add('followers', spec.followers) end
+  end
+  redis.call('HSET', P .. 'run:' .. id, unpack(fields))
+end
+
+local function queued_event(job, id, tick)
+  local at = ''
+  if tick then at = ',"tick":' .. tick end
+  return '{"type":"queued","job":"' .. job .. '","run":"' .. id .. '"' .. at .. '}'
+end
+
+-- in_the_way(spec, active): the unfinished run that keeps a new one of the job
+-- from starting now, and why; nil when there is none.
+local function in_the_way(spec, active)
+  if spec.overlap == 'allow' then
+    if spec.max > 0 and redis.call('SCARD', active) >= spec.max then
+      return redis.call('SRANDMEMBER', active), 'overlap: max_running is ' .. spec.max
+    end
+  else
+    local way = redis.call('SRANDMEMBER', active)
+    if way then return way, 'overlap: an earlier run is unfinished' end
+  end
+  if spec.group ~= '' then
+    local members = P .. 'group:' .. spec.group
+    if redis.call('SCARD', members) >= spec.limit then
+      return redis.call('SRANDMEMBER', members), 'overlap: group ' .. spec.group .. ' is full'
+    end
+  end
+  return nil
+end
+
+local cancel_run -- below
+
+-- admit(id, spec, trigger, more, events): a new run of one job is queued, waits for
+-- its turn, or is refused: "queued"; "waiting" and the run in the way; "skipped",
+-- the run in the way and the reason. The caller has checked pauses and identity.
+local function admit(id, spec, trigger, more, events, tick)
+  local active = P .. 'active:' .. spec.job
+  local way, why = in_the_way(spec, active)
+  if way and (spec.overlap == 'queue' or spec.overlap == 'replace') then
+    local waiting = P .. 'waiting:' .. spec.job
+    local held = redis.call('LINDEX', waiting, 0)
+    if held and spec.overlap == 'queue' then return 'skipped', held, 'overlap: a run is waiting already' end
+    born(id, spec, trigger, more)
+    if held then
+      cancel_run(held, 'carillon', 'replaced by ' .. id, events)
+    end
+    local before = {}
+    if spec.overlap == 'replace' then before = redis.call('SMEMBERS', active) end
+    redis.call('SADD', active, id)
+    redis.call('LPUSH', waiting, id)
+    redis.call('HSET', P .. 'run:' .. id, 'reason', 'waits for ' .. way)
+    if spec.group ~= '' then redis.call('SADD', P .. 'groupwait:' .. spec.group, spec.job) end
+    events[#events + 1] = queued_event(spec.job, id, tick)
+    for _, other in ipairs(before) do cancel_run(other, 'carillon', 'replaced by ' .. id, events) end
+    return 'waiting', way
+  end
+  if way then return 'skipped', way, why end
+  born(id, spec, trigger, more)
+  redis.call('SADD', active, id)
+  if spec.group ~= '' then redis.call('SADD', P .. 'group:' .. spec.group, id) end
+  enqueue(spec.route, spec.priority, { id }, 'LPUSH')
+  ring(spec.route, 1)
+  events[#events + 1] = queued_event(spec.job, id, tick)
+  return 'queued'
+end
+
+-- pin(id, spec, node, boot, trigger, more, events): one node's run of a job with
+-- every_node, on that node's own route. It stands in :leases so that the sweep
+-- notices when the node goes before it took the run.
+local PIN_MS = 2000
+local function pin(id, spec, node, boot, trigger, more, events, tick)
+  local active = P .. 'active:' .. spec.job .. ':' .. node
+  if spec.overlap ~= 'allow' then
+    local way = redis.call('SRANDMEMBER', active)
+    if way then return 'skipped', way, 'overlap: an earlier run on ' .. node .. ' is unfinished' end
+  elseif spec.max > 0 and redis.call('SCARD', active) >= spec.max then
+    return 'skipped', redis.call('SRANDMEMBER', active), 'overlap: max_running is ' .. spec.max
+  end
+  born(id, spec, trigger, more)
+  redis.call('HSET', P .. 'run:' .. id, 'route', 'node=' .. boot, 'pin', boot, 'pinned_to', node)
+  redis.call('SADD', active, id)
+  local route = 'node=' .. boot
+  enqueue(route, spec.priority, { id }, 'LPUSH')
+  for _, key in ipairs({ queue_key(route, spec.priority), P .. 'priorities:' .. route }) do redis.call('PEXPIRE', key, ROUTE_KEEP_MS) end
+  ring(route, 1)
+  redis.call('ZADD', P .. 'leases', NOW + PIN_MS, id)
+  events[#events + 1] = queued_event(spec.job, id, tick)
+  return 'queued'
+end
+
+-- everywhere(id, spec, ...): one run for each live node that serves the route.
+-- Returns how many were queued, how many were refused, and the last refusal.
+local function everywhere(id, spec, trigger, more, events, tick)
+  local queued, refused, way, why = 0, 0, nil, nil
+  for _, node in ipairs(fleet()) do
+    if node.serves[spec.route] then
+      local verdict, w, y = pin(id .. '@' .. node.name, spec, node.name, node.boot, trigger, more, events, tick)
+      if verdict == 'queued' then queued = queued + 1 else refused, way, why = refused + 1, w, y end
+    end
+  end
+  return queued, refused, way, why
+end
+
+-- promote(job): the run that waits for its turn gets it, if it has come.
+local function promote(job)
+  local waiting = P .. 'waiting:' .. job
+  local id = redis.call('LINDEX', waiting, 0)
+  if not id then return end
+  local key = P .. 'run:' .. id
+  local h = redis.call('HMGET', key, 'status', 'priority', 'route', 'group', 'group_limit')
+  if h[1] == 'queued' then
+    if redis.call('SCARD', P .. 'active:' .. job) > 1 then return end -- itself is one of them
+    if h[4] then
+      if redis.call('SCARD', P .. 'group:' .. h[4]) >= tonumber(h[5]) then return end
+      redis.call('SADD', P .. 'group:' .. h[4], id)
+      redis.call('SREM', P .. 'groupwait:' .. h[4], job)
+    end
+    redis.call('HDEL', key, 'reason')
+    enqueue(h[3] or 'any', h[2], { id }, 'LPUSH')
+    ring(h[3] or 'any', 1)
+  end
+  redis.call('RPOP', waiting)
+end
+
+-- paused(job): whether ticks and follow-on runs of the job are held off.
+local function paused(job) return redis.call('HEXISTS', P .. 'paused', job) == 1 end
+
+-- follow(id, job, state, failure, followers, events): what the end of a run starts,
+-- as the schedule said when the run was made.
+local function meets(when, state)
+  if when == 'success' then return state == 'succeeded' end
+  if when == 'failure' then return state == 'failed' or state == 'rolled_back' or state == 'rollback_failed' end
+  return when == 'done'
+end
+
+local function follow(id, job, state, failure, followers, events)
+  for _, f in ipairs(cjson.decode(followers)) do
+    if meets(f[1], state) then
+      local spec = spec_of(f[2], 1)
+      local new = spec.job .. '@after-' .. id
+      if redis.call('EXISTS', P .. 'run:' .. new) == 0 then
+        local more = { 'up_job', job, 'up_run', id, 'up_status', state, 'up_error', failure }
+        local way, why, queued
+        if paused(spec.job) then
+          why = 'paused'
+        elseif spec.every then
+          local n
+          n, _, way, why = everywhere(new, spec, 'after', more, events)
+          queued = n > 0
+          if not queued and not why then why = 'no live node serves it' end
+        else
+          local verdict
+          verdict, way, why = admit(new, spec, 'after', more, events)
+          queued = verdict ~= 'skipped'
+        end
+        if not queued then
+          record(spec.job, { ledger_range(string.format('%.0f', NOW), 'skipped', string.format('%.0f', NOW), 1, way or '-', why .. ' (after ' .. id .. ')') })
+          events[#events + 1] = '{"type":"skipped","job":"' .. spec.job .. '","reason":' .. cjson.encode(why) .. '}'
+        end
+      end
+    end
+  end
+end
+
+-- linked_end(id, job, state, events): the end of a run concerns others: runs that wait
+-- for it, its group, and jobs that follow it.
+local function linked_end(id, job, state, events)
+  local h = redis.call('HMGET', P .. 'run:' .. id, 'group', 'followers', 'error', 'pinned_to')
+  if h[4] then redis.call('SREM', P .. 'active:' .. job .. ':' .. h[4], id) end
+  if redis.call('LREM', P .. 'waiting:' .. job, 0, id) == 0 then promote(job) end
+  if h[1] then
+    redis.call('SREM', P .. 'group:' .. h[1], id)
+    for _, other in ipairs(redis.call('SMEMBERS', P .. 'groupwait:' .. h[1])) do promote(other) end
+  end
+  if h[2] then follow(id, job, state, h[3] or '', h[2], events) end
+end
+
+-- finished(id, job, state, linked, events): one run reached a final state, and its hash
+-- says so. Scripts that end many runs at once call archive for all of a job, then
+-- linked_end for each that needs it.
+local function finished(id, job, state, linked, events)
+  archive(job, { { id = id, ok = state == 'succeeded' } })
+  remember(P .. 'recent', { id })
+  if linked then linked_end(id, job, state, events) end
+end
+
+-- close_step(key, state, failed): the step that was under way has ended. The step's
+-- field is "index status started-ms".
+local function close_step(key, state, failed)
+  local name = redis.call('HGET', key, 'recorded')
+  if not name then return end
+  local field = 'step:' .. name
+  local value = redis.call('HGET', key, field)
+  if not value then return end
+  local index, status, started = string.match(value, '^(%d+) (%S+) (%d+)$')
+  if status ~= 'running' then return end
+  local now = 'failed'
+  if state == 'succeeded' then now = 'succeeded' end
+  redis.call('HSET', key, field, index .. ' ' .. now .. ' ' .. started)
+end
+
+-- undoable(id): whether something is left to undo.
+local function undoable(id) return redis.call('EXISTS', P .. 'rollback:' .. id) == 1 end
+
+-- back(id, failure, events, pushed): the run is to be undone: it is queued for a node
+-- to do that, in front of what has not begun. pushed: its queue has it already.
+local function back(id, failure, events, pushed)
+  local key = P .. 'run:' .. id
+  local h = redis.call('HMGET', key, 'job', 'priority', 'route', 'pin')
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('HSET', key, 'status', 'rolling_back', 'token', '', 'node', '', 'error', failure)
+  redis.call('HDEL', key, 'parked_at', 'retry_at', 'reason')
+  if not pushed then
+    enqueue(h[3] or 'any', h[2], { id }, 'RPUSH')
+    ring(h[3] or 'any', 1)
+  end
+  if h[4] then redis.call('ZADD', P .. 'leases', NOW + PIN_MS, id) end
+  events[#events + 1] = '{"type":"rolling_back","job":"' .. h[1] .. '","run":"' .. id .. '","error":' .. cjson.encode(failure) .. '}'
+end
+
+-- close(id, state, failure, events): a run that no attempt holds ends as failed or
+-- canceled, or is undone first. pushed as for back.
+local function close(id, state, failure, events, pushed)
+  if undoable(id) then
+    back(id, failure, events, pushed)
+    return 'rolling_back'
+  end
+  local key = P .. 'run:' .. id
+  local h = redis.call('HMGET', key, 'job', 'linked')
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('HSET', key, 'status', state, 'error', failure, 'finished_at', NOW, 'token', '')
+  redis.call('PEXPIRE', key, KEEP_MS)
+  events[#events + 1] = '{"type":"' .. state .. '","job":"' .. h[1] .. '","run":"' .. id .. '","error":' .. cjson.encode(failure) .. '}'
+  finished(id, h[1], state, h[2], events)
+  return state
+end
+
+-- stuck(id, failure, events): a rollback that cannot go on by itself. Its list stays.
+local function stuck(id, failure, events)
+  local key = P .. 'run:' .. id
+  local h = redis.call('HMGET', key, 'job', 'linked')
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('HSET', key, 'status', 'rollback_failed', 'rollback_error', failure, 'finished_at', NOW, 'token', '')
+  redis.call('PEXPIRE', key, KEEP_MS)
+  redis.call('PEXPIRE', P .. 'rollback:' .. id, KEEP_MS)
+  events[#events + 1] = '{"type":"rollback_failed","job":"' .. h[1] .. '","run":"' .. id .. '","error":' .. cjson.encode(failure) .. '}'
+  finished(id, h[1], 'rollback_failed', h[2], events)
+end
+
+-- cancel_run(id, by, why, events): calls a run off. Returns the answer of
+-- lua/cancel.lua and the status the run has now.
+cancel_run = function(id, by, why, events)
+  local key = P .. 'run:' .. id
+  local h = redis.call('HMGET', key, 'status', 'job', 'cancel')
+  local status = h[1]
+  if not status then return 'unknown', '' end
+  local failure = 'canceled by ' .. by
+  if why ~= '' then failure = failure .. ': ' .. why end
+  if status == 'queued' or status == 'retrying' then
+    redis.call('HSET', key, 'cancel', by)
+    -- A queued run's element is in its queue, unless it waits for another run, is
+    -- parked, or a back-off is under way.
+    local in_queue = status == 'queued' and redis.call('HEXISTS', key, 'parked_at') == 0
+    local now = close(id, 'canceled', failure, events, in_queue)
+    if now == 'rolling_back' then return 'rolling_back', now end
+    return 'canceled', now
+  elseif status == 'running' then
+    if not h[3] then
+      redis.call('HSET', key, 'cancel', by, 'cancel_why', failure)
+      events[#events + 1] = '{"type":"canceling","job":"' .. h[2] .. '","run":"' .. id .. '","by":' .. cjson.encode(by) .. '}'
+    end
+    redis.call('PUBLISH', P .. 'control', 'cancel ' .. id)
+    return 'asked', status
+  elseif status == 'rolling_back' then
+    return 'undoing', status
+  end
+  return 'final', status
+end
