@@ -6,7 +6,8 @@
 -- Returns: {1, entries seen, entries left where they were}; {0} when the token does
 --       not hold the seat.
 -- Uses: common, queue, archive
-local CRASHES = 3 -- starts that ended in a lost lease, before the run is quarantined
+local CRASHES = 3 -- starts that renewed their lease and then lost it, before the run is quarantined
+local LOST = 5 -- the same for all that lost it: a command may kill its node before the first renewal
 local PARK_MS = 1000 -- until a parked run is looked at again
 local ROUTED_MS = 10000 -- a run on a one-node route is looked at again: its node may die first
 local ROUTE_KEEP_MS = 3600000 -- of the keys of a one-node route
@@ -54,7 +55,7 @@ end
 local writes = {} -- functions, run after everything was read
 for _, id in ipairs(expired) do
   local key = P .. 'run:' .. id
-  local h = redis.call('HMGET', key, 'status', 'job', 'priority', 'attempt', 'renewed', 'crashes', 'node', 'digest', 'parked_at')
+  local h = redis.call('HMGET', key, 'status', 'job', 'priority', 'attempt', 'renewed', 'crashes', 'node', 'digest', 'parked_at', 'lost')
   local status, job, priority = h[1], h[2], h[3]
   local function fail(failure)
     removed[#removed + 1] = id
@@ -69,11 +70,11 @@ for _, id in ipairs(expired) do
   if status == 'running' and not take then
     kept = kept + 1
   elseif status == 'running' then
-    local crashes = tonumber(h[6] or '0')
+    local crashes, lost = tonumber(h[6] or '0'), tonumber(h[10] or '0') + 1
     if h[5] == h[4] then crashes = crashes + 1 end
-    writes[#writes + 1] = function() redis.call('HSET', key, 'crashes', crashes, 'token', '') end
-    if crashes >= CRASHES then
-      fail('killed ' .. crashes .. ' nodes: quarantined, it is not started again by itself')
+    writes[#writes + 1] = function() redis.call('HSET', key, 'crashes', crashes, 'lost', lost, 'token', '') end
+    if crashes >= CRASHES or lost >= LOST then
+      fail('killed ' .. lost .. ' nodes: quarantined, it is not started again by itself')
     else
       requeue(id, priority)
       writes[#writes + 1] = function() redis.call('HSET', key, 'status', 'queued', 'reason', 'its node ' .. (h[7] or '') .. ' was lost') end
