@@ -44,9 +44,11 @@ leader-storm: ## kill -9 the leader again and again, and account for every tick
 fuzz: ## every fuzz target for TIME (20s)
 	@sh scripts/fuzz.sh
 
+BENCH = .
+
 .PHONY: bench
-bench: ## the benchmarks, on a redis-server of their own
-	cd bench && go test -run '^$$' -bench . -benchtime 3s ./...
+bench: ## the benchmarks, on redis-servers of their own: make bench BENCH=Lives
+	cd bench && go test -run '^$$' -bench '$(BENCH)' -benchtime 3s -timeout 60m .
 
 .PHONY: lint
 lint: ## golangci-lint; the first time it is built, which takes minutes

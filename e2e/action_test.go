@@ -148,3 +148,45 @@ jobs:
 	require.Len(t, f.pids(), 2)
 	eventually(t, 2*time.Second, noneLives(f.pids()), "nothing of the group lives")
 }
+
+func TestCommandIsToldWhatItRuns(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, `
+jobs:
+  tick: {schedule: "* * * * * *", env: {MINE: yes}, run: env > DIR/of-a-tick.new && mv DIR/of-a-tick.new DIR/of-a-tick}
+  hand: {params: {day: {default: "2026"}}, run: env > DIR/of-a-trigger}
+`)
+	f.up("n1")
+	f.awaitLeader(patience)
+	epoch, _ := f.term()
+	id := f.trigger("hand", "--param", "day=2027")
+	f.awaitRun(patience, id, "succeeded", 1)
+	eventually(t, patience, func() bool { return read(f.dir+"/of-a-tick") != "" }, "a tick has run")
+
+	env := variables(read(f.dir + "/of-a-tick"))
+	at, err := time.Parse(time.RFC3339, env["CARILLON_SCHEDULED_AT"])
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{
+		"CARILLON_JOB": "tick", "CARILLON_RUN_ID": "tick@" + at.UTC().Format("2006-01-02T15:04:05Z"), "CARILLON_SCHEDULED_AT": env["CARILLON_SCHEDULED_AT"],
+		"CARILLON_TRIGGER": "schedule", "CARILLON_ATTEMPT": "1", "CARILLON_EPOCH": itoa(epoch), "CARILLON_NODE": "n1",
+	}, env)
+	assert.Contains(t, read(f.dir+"/of-a-tick"), "\nMINE=yes\n")
+
+	env = variables(read(f.dir + "/of-a-trigger"))
+	assert.Equal(t, "manual", env["CARILLON_TRIGGER"])
+	assert.Equal(t, id, env["CARILLON_RUN_ID"])
+	assert.Equal(t, "2027", env["CARILLON_PARAM_DAY"])
+	assert.Empty(t, env["CARILLON_SCHEDULED_AT"])
+}
+
+// variables are those of ours in the output of env, without the node's mark.
+func variables(text string) map[string]string {
+	env := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if strings.HasPrefix(name, "CARILLON_") && !strings.HasPrefix(name, "CARILLON_BOOT") {
+			env[name] = value
+		}
+	}
+	return env
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"carillon/internal/redistest"
@@ -83,7 +84,15 @@ func (f *fleet) flags() []string {
 // begin starts a node and does not wait for it.
 func (f *fleet) begin(name string, args ...string) *process {
 	f.t.Helper()
-	return launch(f.t, f.dir, name, nil, append(append([]string{"up", "--node", name, "--log", "json"}, f.flags()...), args...)...)
+	p := launch(f.t, f.dir, name, nil, append(append([]string{"up", "--node", name, "--log", "json"}, f.flags()...), args...)...)
+	f.t.Cleanup(func() { // before the one that ends it
+		for line := range strings.Lines(p.stderr()) {
+			// The watcher and the error that ends a process are not the logger's.
+			whole := strings.HasSuffix(line, "\n") && !strings.HasPrefix(line, "carillon")
+			assert.True(f.t, !whole || json.Valid([]byte(line)), "%s: with --log json every line is JSON: %s", name, line)
+		}
+	})
+	return p
 }
 
 // up starts a node and waits until it takes part.

@@ -210,3 +210,36 @@ jobs:
 	sum.balanced(t)
 	assert.Zero(t, sum.missed+sum.skipped)
 }
+
+// Retry is expiry: who waits out a back-off does not need the leader that saw it
+// fail.
+func TestBackOffSurvivesItsLeader(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, `
+jobs:
+  flaky:
+    retry: {attempts: 3, backoff: 2s, factor: 1}
+    run: MARK; test "$CARILLON_ATTEMPT" = 2
+`)
+	f.up("worker", "--no-lead")
+	flags := []string{"--leader-ttl", "1s", "--slots", "1"}
+	first := f.up("first", flags...)
+	require.Equal(t, "first", f.awaitLeader(patience))
+	f.up("second", flags...)
+	waiting := f.start("trigger", "trigger", "flaky")
+	eventually(t, patience, func() bool { return len(f.marks()) == 1 }, "it begins")
+	id := f.marks()[0].run
+	r := f.awaitRun(patience, id, "retrying", 1)
+	assert.Equal(t, "exit status 1", r.Error)
+	first.kill()
+	r = f.awaitRun(patience, id, "succeeded", 2)
+	assert.Empty(t, r.Error)
+	assert.Zero(t, waiting.exit(patience), waiting.stderr())
+	assert.Contains(t, waiting.stderr(), "attempt 1 failed: exit status 1; retry in ")
+	lines := f.marksOf(id)
+	require.Len(t, lines, 2)
+	pause := lines[1].at.Sub(lines[0].at)
+	t.Logf("a back-off of 2s: %v from start to start", pause)
+	assert.Greater(t, pause, 1900*time.Millisecond)
+	assert.Less(t, pause, 8*time.Second)
+}

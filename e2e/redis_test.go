@@ -125,9 +125,7 @@ func TestTermWhileRedisIsGone(t *testing.T) {
 func TestRedisKilledForFiveSeconds(t *testing.T) {
 	t.Parallel()
 	f, server := ownFleet(t, tickAndWork, persistent...)
-	for _, name := range []string{"n1", "n2"} {
-		f.up(name, "--lease", "4s", "--leader-ttl", "1500ms")
-	}
+	nodes := []*process{f.up("n1", "--lease", "4s", "--leader-ttl", "1500ms"), f.up("n2", "--lease", "4s", "--leader-ttl", "1500ms")}
 	begin := f.adopted(1)
 	id := f.trigger("work")
 	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 1 }, "%s begins", id)
@@ -150,6 +148,11 @@ func TestRedisKilledForFiveSeconds(t *testing.T) {
 	t.Log(accountHead() + "\n" + a.row("Redis killed"))
 	a.balanced(t)
 	assert.Zero(t, a.skipped+a.missed)
+	for _, p := range nodes {
+		complaints := strings.Count(p.stderr(), `"level":"WARN"`) + strings.Count(p.stderr(), `"level":"ERROR"`)
+		assert.Positive(t, complaints, "%s says that Redis is gone", p.name)
+		assert.Less(t, complaints, 20, "%s does not shout", p.name)
+	}
 }
 
 // A Redis that hangs proves nothing: for all a node knows the others see it. So

@@ -56,7 +56,7 @@ func (a *Actions) runCommand(ctx context.Context, at Attempt, out io.Writer) Rep
 func (a *Actions) bury(g *group, token string) {
 	<-g.exit
 	a.leashes.drop(token)
-	g.reap()
+	_ = g.reap() // nobody waits for its exit code any more
 }
 
 // group is a started command and everything it starts, unless that leaves its

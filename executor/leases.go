@@ -118,7 +118,7 @@ func (e *Executor) renew(ctx context.Context, due []*attempt) {
 			kept = append(kept, a)
 			continue
 		}
-		e.log.Warn("another attempt holds this run: ending ours", "run", a.claim.RunID, "attempt", a.claim.Attempt)
+		e.log.Warn("this run is not ours any more: another attempt holds it, or Redis lost its record; ending ours", "run", a.claim.RunID, "attempt", a.claim.Attempt)
 		a.cancel(ErrLeaseLost)
 		e.cfg.Actions.Kill(a.claim.Token)
 	}

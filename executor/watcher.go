@@ -151,7 +151,7 @@ func (w *Watcher) send(text []byte) {
 	if w.proc == nil {
 		return // the next one is told all
 	}
-	w.proc.pipe.SetWriteDeadline(time.Now().Add(sendPatience))
+	_ = w.proc.pipe.SetWriteDeadline(time.Now().Add(sendPatience))
 	if _, err := w.proc.pipe.Write(text); err != nil {
 		w.proc.cmd.Process.Kill()
 		w.proc = nil

@@ -28,7 +28,7 @@ func selfPath() (string, error) {
 
 // nameProcess gives the process a name in ps; it would be "exe".
 func nameProcess() {
-	os.WriteFile("/proc/self/comm", []byte("carillon-watch"), 0)
+	_ = os.WriteFile("/proc/self/comm", []byte("carillon-watch"), 0)
 }
 
 // closeInherited closes what the node got from whoever started it and would

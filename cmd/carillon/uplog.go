@@ -45,7 +45,7 @@ func (a *app) logger(kind logKind) *slog.Logger {
 	if a.stderrTTY {
 		layout = "15:04:05.000"
 	}
-	return slog.New(tint.NewHandler(a.stderr, &tint.Options{NoColor: !a.colours(a.stderrTTY), TimeFormat: layout}))
+	return slog.New(tint.NewTextHandler(a.stderr, &tint.Options{NoColor: !a.colours(a.stderrTTY), TimeFormat: layout}))
 }
 
 // eventLog writes events into a node's log. Every node hears of everything;

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,7 +96,7 @@ func decodeLedger(job, entry string) (jobs.LedgerEntry, error) {
 	bad := func() (jobs.LedgerEntry, error) {
 		return jobs.LedgerEntry{}, fmt.Errorf("ledger of %s: cannot read entry %q", job, entry)
 	}
-	if len(f) != 2 && len(f) != 6 {
+	if len(f) != 2 && len(f) != 6 || slices.Contains(f[:min(len(f), 5)], "") { // the reason alone may be empty
 		return bad()
 	}
 	tick, err := strconv.ParseInt(f[0], 10, 64)

@@ -31,6 +31,7 @@ func FuzzDecodeLedger(f *testing.F) {
 	f.Add("1763776800000 ran")
 	f.Add("1763776800000 skipped 1763776801000 2 j@2026-11-22T02:00:00Z overlap: an earlier run is unfinished")
 	f.Add("1 missed 2 0 - window: older")
+	f.Add("0  0 1  ")
 	f.Fuzz(func(t *testing.T, entry string) {
 		e, err := decodeLedger("j", entry)
 		if err == nil && e.Count == 1 && e.RunID == "" && e.Reason == "" && e.Outcome == "" {

@@ -162,8 +162,8 @@ func (s *Store) Nodes(ctx context.Context) ([]jobs.Node, error) {
 	if err != nil {
 		return nil, wrap("read the nodes", err)
 	}
-	names, err := s.cmd.ZRangeByScore(ctx, s.keys.nodes(), &redis.ZRangeBy{
-		Min: strconv.FormatInt(now.Add(-nodeLive).UnixMilli(), 10), Max: "+inf"}).Result()
+	names, err := s.cmd.ZRangeArgs(ctx, redis.ZRangeArgs{Key: s.keys.nodes(), ByScore: true,
+		Start: strconv.FormatInt(now.Add(-nodeLive).UnixMilli(), 10), Stop: "+inf"}).Result()
 	if err != nil {
 		return nil, wrap("read the nodes", err)
 	}

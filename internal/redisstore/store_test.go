@@ -383,9 +383,33 @@ func TestALostNodesRunsStartAgainAndAreQuarantined(t *testing.T) {
 		run, err := s.Run(ctx, id)
 		require.NoError(t, err)
 		require.Equal(t, jobs.Failed, run.Status)
-		require.Contains(t, run.Error, "killed 3 nodes")
+		require.Contains(t, run.Error, "killed 4 nodes", "one of them at once")
 		require.Empty(t, claim(t, s, 1))
 		require.Zero(t, s.cmd.ZCard(ctx, s.keys.leases()).Val())
+	})
+}
+
+// A command that kills its node before its lease is renewed once must not go on
+// until there is no node left.
+func TestARunThatIsNeverRenewedIsQuarantinedToo(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		_, err := s.Trigger(ctx, jobs.TriggerRequest{Job: job("j"), Unique: "a"})
+		require.NoError(t, err)
+		for i := range 5 {
+			require.Equal(t, i+1, claim(t, s, 1)[0].Attempt)
+			require.NoError(t, s.cmd.ZAdd(ctx, s.keys.leases(), redis.Z{Score: 1, Member: "j@manual-a"}).Err())
+			_, err = s.Sweep(ctx, token, true)
+			require.NoError(t, err)
+		}
+		run, err := s.Run(ctx, "j@manual-a")
+		require.NoError(t, err)
+		require.Equal(t, jobs.Failed, run.Status)
+		require.Contains(t, run.Error, "killed 5 nodes")
+		require.Zero(t, run.Crashes)
+		require.Empty(t, claim(t, s, 1))
 	})
 }
 

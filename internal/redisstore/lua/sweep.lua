@@ -7,7 +7,8 @@
 -- Returns: {1, entries seen, entries left where they were}; {0} when the token does
 --       not hold the seat.
 -- Uses: common, queue, ledger, archive, run
-local CRASHES = 3 -- starts that ended in a lost lease before the run is quarantined
+local CRASHES = 3 -- starts that renewed their lease and then lost it, before the run is quarantined
+local LOST = 2 -- more of all that lost it: a command may kill its node before the first renewal
 local PARK_MS = 1000 -- until a parked run is looked at again
 local ROUTED_MS = 10000 -- a run on a one-node route is looked at again: its node may die first
 local UNROUTABLE_MS = 600000
@@ -61,12 +62,13 @@ if #silent > 0 then variadic('ZREM', KEYS[4], silent) end
 local function lost(id, key, h)
   local job, node = h.job, h.node or ''
   local undoing = h.status == 'rolling_back'
-  local field, most = 'crashes', tonumber(h.crash_retries or CRASHES)
-  if undoing then field, most = 'undo_crashes', CRASHES end
-  local crashes = tonumber(redis.call('HGET', key, field) or '0')
-  -- A lease that was never renewed is not counted: it may not even have begun.
+  local prefix, most = '', tonumber(h.crash_retries or CRASHES)
+  if undoing then prefix, most = 'undo_', CRASHES end
+  local before = redis.call('HMGET', key, prefix .. 'crashes', prefix .. 'lost')
+  local crashes, starts = tonumber(before[1] or '0'), tonumber(before[2] or '0') + 1
   if h.renewed == h.attempt then crashes = crashes + 1 end
-  redis.call('HSET', key, field, crashes, 'token', '')
+  redis.call('HSET', key, prefix .. 'crashes', crashes, prefix .. 'lost', starts, 'token', '')
+  local too_often = crashes >= most or starts >= most + LOST
   events[#events + 1] = '{"type":"crashed","job":"' .. job .. '","run":"' .. id .. '","node":"' .. node .. '","attempt":' .. h.attempt .. '}'
   if h.pin and not lives(h.pin) then
     if undoing then
@@ -77,8 +79,8 @@ local function lost(id, key, h)
     else
       close(id, 'failed', 'node gone: ' .. (h.pinned_to or node) .. ' was lost while it ran this', events)
     end
-  elseif undoing and crashes >= most then
-    stuck(id, 'killed ' .. crashes .. ' nodes while it was undone: undo the rest by hand, or resume it with carillon rollback', events)
+  elseif undoing and too_often then
+    stuck(id, 'killed ' .. starts .. ' nodes while it was undone: undo the rest by hand, or resume it with carillon rollback', events)
   elseif undoing then
     push(h.route or 'any', h.priority, id)
     removed[#removed + 1] = id
@@ -86,8 +88,8 @@ local function lost(id, key, h)
     close(id, 'canceled', h.cancel_why, events)
   elseif h.delivery == 'at-most-once' then
     close(id, 'failed', 'outcome unknown: its node ' .. node .. ' was lost, and delivery is at-most-once', events)
-  elseif crashes >= most then
-    close(id, 'failed', 'killed ' .. crashes .. ' nodes: quarantined, it is not started again by itself', events)
+  elseif too_often then
+    close(id, 'failed', 'killed ' .. starts .. ' nodes: quarantined, it is not started again by itself', events)
   else
     redis.call('HSET', key, 'status', 'queued', 'reason', 'its node ' .. node .. ' was lost')
     push(h.route or 'any', h.priority, id)
