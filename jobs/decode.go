@@ -84,6 +84,13 @@ func (s *shape[T]) keys() []string {
 	return names
 }
 
+// under is the shape of a mapping that may stand in several places, with its
+// keys named after the one it stands in: "steps[1].retry.attempts".
+func (s shape[T]) under(e entry) *shape[T] {
+	s.prefix = strings.TrimPrefix(e.path(), defaultsShape.prefix) + "."
+	return &s
+}
+
 // found is what a mapping did contain, so that relations between keys can be
 // checked where they were written. An unknown key counts as the known one it
 // was probably meant to be: "comand" is wrong once, not also a missing command.
@@ -320,6 +327,9 @@ func (d *decoder) mismatch(e entry, expected string) {
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// isPlain reports a single value that is there.
+func isPlain(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && !isNull(n) }
 
 // foreignTag reports a tag such as !secret or !!binary that asks for a meaning
 // this file format does not have.

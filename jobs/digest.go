@@ -11,10 +11,13 @@ import (
 )
 
 // The digests are hashes of canonical JSON: structs with a fixed order of
-// fields, maps in the order of their keys. The forms are their own types, so that
-// a new field of Job does not change the digest of every job there is. The layout of the file, the order of
-// its keys and its comments are not in them. The first field names the format:
-// whoever changes what a digest covers changes that name too.
+// fields, maps in the order of their keys. The forms are their own types, so
+// that a new field of Job does not change the digest of every job there is. The
+// layout of the file, the order of its keys and its comments are not in them.
+//
+// The first field names the format: whoever changes what a value means changes
+// that name too. A key that is new is left out at its default, and then the
+// jobs that do without it keep their digest.
 
 type definitionForm struct {
 	Form    string            `json:"form"`
@@ -25,6 +28,30 @@ type definitionForm struct {
 	Timeout time.Duration     `json:"timeout,omitempty"`
 	Retry   retryForm         `json:"retry"`
 	Params  []paramForm       `json:"params,omitempty"`
+	Undo    *undoForm         `json:"undo,omitempty"`
+	Steps   []stepForm        `json:"steps,omitempty"`
+	Secrets []secretForm      `json:"secrets,omitempty"`
+	OnLost  OnLost            `json:"on_lost,omitempty"`
+}
+
+type stepForm struct {
+	Name    string        `json:"name"`
+	Action  actionForm    `json:"action"`
+	Undo    *undoForm     `json:"undo,omitempty"`
+	Timeout time.Duration `json:"timeout,omitempty"`
+	Retry   retryForm     `json:"retry"`
+}
+
+type undoForm struct {
+	Action  actionForm    `json:"action"`
+	Timeout time.Duration `json:"timeout,omitempty"`
+	Retry   retryForm     `json:"retry"`
+}
+
+type secretForm struct {
+	Name string `json:"name"`
+	File string `json:"file,omitempty"`
+	Env  string `json:"env,omitempty"`
 }
 
 type actionForm struct {
@@ -48,13 +75,17 @@ type retryForm struct {
 	Backoff    time.Duration `json:"backoff"`
 	Factor     float64       `json:"factor"`
 	MaxBackoff time.Duration `json:"max_backoff"`
+	On         []int         `json:"on,omitempty"`
+	NotOn      *[]int        `json:"not_on,omitempty"` // nil is the default; none at all is something else
 }
 
 type paramForm struct {
-	Name     string `json:"name"`
-	Pattern  string `json:"pattern,omitempty"`
-	Default  string `json:"default,omitempty"`
-	Required bool   `json:"required,omitempty"`
+	Name     string    `json:"name"`
+	Pattern  string    `json:"pattern,omitempty"`
+	Default  string    `json:"default,omitempty"`
+	Required bool      `json:"required,omitempty"`
+	Type     ParamType `json:"type,omitempty"`
+	Enum     []string  `json:"enum,omitempty"`
 }
 
 type timingForm struct {
@@ -65,39 +96,93 @@ type timingForm struct {
 }
 
 type jobForm struct {
-	Name        string  `json:"name"`
-	Digest      string  `json:"digest"`
-	Timing      string  `json:"timing"`
-	Description string  `json:"description,omitempty"`
-	CatchUp     CatchUp `json:"catch_up"`
-	Overlap     Overlap `json:"overlap"`
-	Priority    int     `json:"priority"`
+	Name            string            `json:"name"`
+	Digest          string            `json:"digest"`
+	Timing          string            `json:"timing"`
+	Description     string            `json:"description,omitempty"`
+	CatchUp         CatchUp           `json:"catch_up"`
+	Overlap         Overlap           `json:"overlap"`
+	Priority        int               `json:"priority"`
+	MaxRunning      int               `json:"max_running,omitempty"`
+	Group           string            `json:"group,omitempty"`
+	GroupLimit      int               `json:"group_limit,omitempty"`
+	Pool            string            `json:"pool,omitempty"`
+	Nodes           map[string]string `json:"nodes,omitempty"`
+	EveryNode       bool              `json:"every_node,omitempty"`
+	After           *afterForm        `json:"after,omitempty"`
+	CrashRetries    int               `json:"crash_retries,omitempty"`
+	Delivery        Delivery          `json:"delivery,omitempty"`
+	UnroutableAfter time.Duration     `json:"unroutable_after,omitempty"`
+}
+
+type afterForm struct {
+	Job  string `json:"job"`
+	When When   `json:"when"`
 }
 
 type scheduleForm struct {
-	Form string    `json:"form"`
-	Jobs []jobForm `json:"jobs"`
+	Form    string        `json:"form"`
+	Jobs    []jobForm     `json:"jobs"`
+	MaxWait time.Duration `json:"max_wait,omitempty"`
 }
 
-// definitionDigest covers what an attempt executes and how it is retried.
+// unless is the value, or nothing when it is the default.
+func unless[T comparable](value, byDefault T) T {
+	if value == byDefault {
+		value = *new(T)
+	}
+	return value
+}
+
+// definitionDigest covers what an attempt executes, and what decides its course
+// on the node.
 func definitionDigest(j *Job) string {
 	params := make([]paramForm, len(j.Params))
 	for i, p := range j.Params {
-		params[i] = paramForm{Name: p.Name, Pattern: p.Pattern, Default: p.Default, Required: p.Required}
+		params[i] = paramForm{
+			Name: p.Name, Pattern: p.Pattern, Default: p.Default, Required: p.Required,
+			Type: unless(p.Type, ParamString), Enum: slices.Sorted(slices.Values(p.Enum)),
+		}
 	}
 	slices.SortFunc(params, func(a, b paramForm) int { return strings.Compare(a.Name, b.Name) })
-	action := actionForm{Kind: j.Action.Kind, Command: j.Action.Command, Script: j.Action.Script, Func: j.Action.Func}
-	if h := j.Action.HTTP; h != nil {
-		action.HTTP = &httpForm{Method: h.Method, URL: h.URL, Headers: h.Headers, Body: h.Body, Expect: h.Expect}
+	steps := make([]stepForm, len(j.Steps))
+	for i, s := range j.Steps {
+		steps[i] = stepForm{
+			Name: s.Name, Action: actionFormOf(s.Action), Undo: undoFormOf(s.Undo), Timeout: s.Timeout, Retry: retryFormOf(s.Retry),
+		}
+	}
+	secrets := make([]secretForm, len(j.Secrets))
+	for i, s := range j.Secrets {
+		secrets[i] = secretForm(s)
 	}
 	return digestOf(definitionForm{
-		Form: "definition/1", Action: action, Env: j.Env, Dir: j.Dir, User: j.User,
+		Form: "definition/1", Action: actionFormOf(j.Action), Env: j.Env, Dir: j.Dir, User: j.User,
 		Timeout: j.Timeout, Retry: retryFormOf(j.Retry), Params: params,
+		Undo: undoFormOf(j.Undo), Steps: steps, Secrets: secrets, OnLost: unless(j.OnLost, OnLostKill),
 	})
 }
 
+func actionFormOf(a Action) actionForm {
+	form := actionForm{Kind: a.Kind, Command: a.Command, Script: a.Script, Func: a.Func}
+	if h := a.HTTP; h != nil {
+		form.HTTP = &httpForm{Method: h.Method, URL: h.URL, Headers: h.Headers, Body: h.Body, Expect: h.Expect}
+	}
+	return form
+}
+
+func undoFormOf(u *Undo) *undoForm {
+	if u == nil {
+		return nil
+	}
+	return &undoForm{Action: actionFormOf(u.Action), Timeout: u.Timeout, Retry: retryFormOf(u.Retry)}
+}
+
 func retryFormOf(r Retry) retryForm {
-	return retryForm{Attempts: r.Attempts, Backoff: r.Backoff, Factor: r.Factor, MaxBackoff: r.MaxBackoff}
+	form := retryForm{Attempts: r.Attempts, Backoff: r.Backoff, Factor: r.Factor, MaxBackoff: r.MaxBackoff, On: r.On}
+	if !slices.Equal(r.NotOn, defaultNotOn()) {
+		form.NotOn = &r.NotOn
+	}
+	return form
 }
 
 // timingDigest covers when the job fires.
@@ -114,12 +199,18 @@ func timingDigest(j *Job) string {
 
 // scheduleDigest covers every job with everything that shapes its behaviour,
 // in the order of names.
-func scheduleDigest(jobs []*Job) string {
-	form := scheduleForm{Form: "schedule/1", Jobs: make([]jobForm, len(jobs))}
-	for i, j := range jobs {
+func scheduleDigest(s *Schedule) string {
+	byDefault := newJob()
+	form := scheduleForm{Form: "schedule/1", Jobs: make([]jobForm, len(s.Jobs)), MaxWait: unless(s.MaxWait, defaultMaxWait)}
+	for i, j := range s.Jobs {
 		form.Jobs[i] = jobForm{
 			Name: j.Name, Digest: j.Digest, Timing: j.Timing, Description: j.Description,
 			CatchUp: j.CatchUp, Overlap: j.Overlap, Priority: j.Priority,
+			MaxRunning: j.MaxRunning, Group: j.Group, GroupLimit: s.Groups[j.Group],
+			Pool: j.Pool, Nodes: j.Nodes, EveryNode: j.EveryNode, After: (*afterForm)(j.After),
+			CrashRetries:    unless(j.CrashRetries, byDefault.CrashRetries),
+			Delivery:        unless(j.Delivery, byDefault.Delivery),
+			UnroutableAfter: unless(j.UnroutableAfter, byDefault.UnroutableAfter),
 		}
 	}
 	slices.SortFunc(form.Jobs, func(a, b jobForm) int { return strings.Compare(a.Name, b.Name) })

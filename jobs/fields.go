@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,15 +15,20 @@ type jobValue struct {
 	job      Job
 	schedule *Schedule
 	texts    []entry // the schedule expressions, parsed when the zone is known
+	upstream *entry  // where after.job is written
 }
 
 // sharedFields are the keys that a job and "defaults:" have in common.
 var sharedFields = []field[jobValue]{
 	{"timeout", readTimeout},
-	{"retry", readRetry},
+	{"retry", func(d *decoder, e entry, v *jobValue) { readRetry(d, e, &v.job.Retry) }},
+	{"crash_retries", readCrashRetries},
+	{"on_lost", readOnLost},
+	{"delivery", readDelivery},
 	{"catch_up", readCatchUp},
 	{"overlap", readOverlap},
 	{"priority", readPriority},
+	{"unroutable_after", readUnroutableAfter},
 	{"env", readEnv},
 	{"dir", readDir},
 	{"user", readUser},
@@ -34,17 +38,23 @@ var defaultsShape = shape[jobValue]{what: "defaults", prefix: "defaults.", field
 
 var jobShape = shape[jobValue]{
 	what: "a job",
-	fields: append([]field[jobValue]{
+	fields: slices.Concat([]field[jobValue]{
 		{"description", func(d *decoder, e entry, v *jobValue) { v.job.Description, _ = d.text(e, "a text") }},
 		{"enabled", func(d *decoder, e entry, v *jobValue) { v.job.Enabled, _ = d.boolean(e) }},
 		{"timezone", func(d *decoder, e entry, v *jobValue) { d.zone(e, &v.job.Timezone) }},
 		{"schedule", readSchedule},
-		{"command", readCommand},
-		{"run", readScript},
-		{"http", readHTTP},
-		{"func", readFunc},
+		{"after", readAfter},
+	}, actionFields(func(v *jobValue) *Action { return &v.job.Action }), []field[jobValue]{
+		{"undo", func(d *decoder, e entry, v *jobValue) { readUndo(d, e, &v.job.Undo) }},
+		{"steps", readSteps},
 		{"params", readParams},
-	}, sharedFields...),
+		{"secrets", readSecrets},
+		{"max_running", readMaxRunning},
+		{"group", readGroup},
+		{"nodes", readNodes},
+		{"pool", readPool},
+		{"every_node", func(d *decoder, e entry, v *jobValue) { v.job.EveryNode, _ = d.boolean(e) }},
+	}, sharedFields),
 }
 
 // readJob reads one job; what is wrong with it is recorded, and the answer is
@@ -59,61 +69,14 @@ func (d *decoder) readJob(e entry, f *fileValue) *Job {
 		return nil
 	}
 	d.parseSchedule(&v)
-	d.checkAction(e, found, &v.job)
+	d.checkActions(e, found, &v.job)
 	checkRelations(d, found, &v.job)
+	if v.upstream != nil {
+		f.links = append(f.links, link{job: &v.job, at: *v.upstream})
+	}
 	v.job.Digest = definitionDigest(&v.job)
 	v.job.Timing = timingDigest(&v.job)
 	return &v.job
-}
-
-// checkAction sees to it that there is one action and nothing it cannot use.
-func (d *decoder) checkAction(e entry, keys found, j *Job) {
-	var actions []entry
-	for _, key := range []string{"command", "run", "http", "func"} {
-		if a, ok := keys.get(key); ok {
-			actions = append(actions, a)
-		}
-	}
-	switch {
-	case len(actions) == 0:
-		d.problem(e.at, "the job does nothing; expected one of command, run, http or func")
-	case len(actions) > 1:
-		slices.SortFunc(actions, func(a, b entry) int {
-			return cmp.Or(a.at.Line-b.at.Line, a.at.Column-b.at.Column)
-		})
-		names := make([]string, len(actions))
-		for i, a := range actions {
-			names[i] = a.key
-		}
-		d.problem(actions[1].at, "the job has %s; expected only one of command, run, http or func", joined(names, "and"))
-	}
-	if len(actions) != 1 || actions[0].key == "command" || actions[0].key == "run" {
-		return
-	}
-	// No process, so nothing of what only a process has: written here it is a
-	// mistake, in the defaults it was meant for the other jobs.
-	for _, key := range []string{"env", "dir", "user"} {
-		if k, ok := keys.get(key); ok {
-			d.problem(k.at, "%s has no effect on %s; it is for command and run", key, actions[0].key)
-		}
-	}
-	j.Env, j.Dir, j.User = nil, "", ""
-}
-
-// checkRelations compares values that must fit each other. The message is put
-// where one of the two was written, and holds both.
-func checkRelations(d *decoder, keys found, j *Job) {
-	if retry, ok := keys.get("retry"); ok && j.Retry.MaxBackoff < j.Retry.Backoff {
-		d.problem(retry.value, "retry.max_backoff %s is less than retry.backoff %s; raise the one or lower the other",
-			short(j.Retry.MaxBackoff), short(j.Retry.Backoff))
-	}
-	if schedule, ok := keys.get("schedule"); ok {
-		for _, p := range j.Params {
-			if p.Required {
-				d.problem(schedule.at, "a tick gives no params, but param %q is required; give it a default, or remove the schedule to start the job only by hand", p.Name)
-			}
-		}
-	}
 }
 
 const scheduleExpected = `an expression such as "0 2 * * *", "@hourly" or "@every 90s", or a list of them (leave the key out to start the job only by hand)`
@@ -168,84 +131,13 @@ func (d *decoder) spec(text, zone string) (*Spec, error) {
 	return s, err
 }
 
-const commandExpected = `a program and its arguments, such as ["./backup.sh", "--full"]`
-
-func readCommand(d *decoder, e entry, v *jobValue) {
-	if n := d.resolve(e.value); n.Kind == yaml.ScalarNode && !isNull(n) {
-		d.problem(n, `command is %s; expected %s; for a line of shell use run:`, describe(n), commandExpected)
-		return
-	}
-	items, ok := d.list(e, commandExpected)
-	if !ok {
-		return
-	}
-	if len(items) == 0 {
-		d.problem(e.value, "command is an empty list; expected %s", commandExpected)
-	}
-	argv := make([]string, 0, len(items))
-	for i, item := range items {
-		read := d.text
-		if i == 0 {
-			read = d.word
-		}
-		if arg, ok := read(item, "a text"); ok {
-			argv = append(argv, arg)
-		}
-	}
-	v.job.Action = Action{Kind: ActionCommand, Command: argv}
-}
-
-func readScript(d *decoder, e entry, v *jobValue) {
-	script, _ := d.word(e, "a shell script, such as ./report.sh --daily")
-	v.job.Action = Action{Kind: ActionRun, Script: script}
-}
-
-func readFunc(d *decoder, e entry, v *jobValue) {
-	name, ok := d.word(e, "the name of a handler of this program")
-	if !ok {
-		return
-	}
-	for _, r := range name {
-		if !plainNameRune(r) && r != '/' && r != ':' {
-			d.problem(e.value, `func %s has %q; the name of a handler has letters, digits and "_", ".", "-", "/", ":"`, quoted(name), r)
-			return
-		}
-	}
-	v.job.Action = Action{Kind: ActionFunc, Func: name}
-}
-
 func readTimeout(d *decoder, e entry, v *jobValue) {
-	v.job.Timeout, _ = d.duration(e, time.Millisecond, maxDuration, "no limit")
+	d.timeout(e, &v.job.Timeout)
 }
 
-var retryShape = shape[Retry]{
-	what: "retry", prefix: "retry.",
-	fields: []field[Retry]{
-		{"attempts", func(d *decoder, e entry, r *Retry) {
-			if n, ok := d.integer(e, 1, 1000); ok {
-				r.Attempts = n
-			}
-		}},
-		{"backoff", func(d *decoder, e entry, r *Retry) {
-			if v, ok := d.duration(e, time.Millisecond, maxDuration, "at once"); ok {
-				r.Backoff = v
-			}
-		}},
-		{"factor", func(d *decoder, e entry, r *Retry) {
-			if v, ok := d.decimal(e, 1, 100); ok {
-				r.Factor = v
-			}
-		}},
-		{"max_backoff", func(d *decoder, e entry, r *Retry) {
-			if v, ok := d.duration(e, time.Millisecond, maxDuration, ""); ok {
-				r.MaxBackoff = v
-			}
-		}},
-	},
-}
-
-func readRetry(d *decoder, e entry, v *jobValue) {
-	object(d, e, &retryShape, "{attempts: 3, backoff: 10s}; attempts counts the first one", &v.job.Retry)
+// timeout reads how long a job, a step or an undo may take.
+func (d *decoder) timeout(e entry, into *time.Duration) {
+	*into, _ = d.duration(e, time.Millisecond, maxDuration, "no limit")
 }
 
 var catchUpShape = shape[CatchUp]{
@@ -294,8 +186,32 @@ func readPolicy(d *decoder, e entry, c *CatchUp) {
 }
 
 func readOverlap(d *decoder, e entry, v *jobValue) {
-	if s, ok := d.oneOf(e, string(OverlapSkip), string(OverlapAllow)); ok {
+	if s, ok := d.oneOf(e, string(OverlapSkip), string(OverlapQueue), string(OverlapAllow), string(OverlapReplace)); ok {
 		v.job.Overlap = Overlap(s)
+	}
+}
+
+func readMaxRunning(d *decoder, e entry, v *jobValue) {
+	if n, ok := d.integer(e, 2, 1000); ok {
+		v.job.MaxRunning = n
+	}
+}
+
+func readCrashRetries(d *decoder, e entry, v *jobValue) {
+	if n, ok := d.integer(e, 1, 100); ok {
+		v.job.CrashRetries = n
+	}
+}
+
+func readOnLost(d *decoder, e entry, v *jobValue) {
+	if s, ok := d.oneOf(e, string(OnLostKill), string(OnLostKeep)); ok {
+		v.job.OnLost = OnLost(s)
+	}
+}
+
+func readDelivery(d *decoder, e entry, v *jobValue) {
+	if s, ok := d.oneOf(e, string(DeliverAtLeastOnce), string(DeliverAtMostOnce)); ok {
+		v.job.Delivery = Delivery(s)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 var httpShape = shape[HTTPRequest]{
-	what: "http", prefix: "http.",
+	what: "http",
 	fields: []field[HTTPRequest]{
 		{"method", readMethod},
 		{"url", readURL},
@@ -21,19 +21,19 @@ var httpShape = shape[HTTPRequest]{
 	},
 }
 
-func readHTTP(d *decoder, e entry, v *jobValue) {
+func readHTTP(d *decoder, e entry, a *Action) {
 	r := &HTTPRequest{Method: "GET"}
-	v.job.Action = Action{Kind: ActionHTTP, HTTP: r}
+	a.Kind, a.HTTP = ActionHTTP, r
 	const expected = `{url: "https://host/path"}`
-	keys, ok := object(d, e, &httpShape, expected, r)
+	keys, ok := object(d, e, httpShape.under(e), expected, r)
 	if !ok {
 		return
 	}
 	if !keys.has("url") {
-		d.problem(e.at, "http has no url; expected %s", expected)
+		d.problem(e.at, "%s has no url; expected %s", e.path(), expected)
 	}
 	if body, ok := keys.get("body"); ok && !keys.has("method") {
-		d.problem(body.at, "http.body is given, but the method is GET when none is named; say which, such as method: POST")
+		d.problem(body.at, "%s is given, but the method is GET when none is named; say which, such as method: POST", body.path())
 	}
 }
 
@@ -66,11 +66,11 @@ func readURL(d *decoder, e entry, r *HTTPRequest) {
 		if errors.As(err, &parse) {
 			err = parse.Err
 		}
-		d.problem(at, `http.url is not a URL: %v; expected one such as "https://host/path"`, err)
+		d.problem(at, `%s is not a URL: %v; expected one such as "https://host/path"`, e.path(), err)
 	case u.Scheme != "http" && u.Scheme != "https":
-		d.problem(at, `http.url does not begin with http:// or https://; expected a URL such as "https://host/path"`)
+		d.problem(at, `%s does not begin with http:// or https://; expected a URL such as "https://host/path"`, e.path())
 	case u.Hostname() == "":
-		d.problem(at, `http.url names no host; expected a URL such as "https://host/path"`)
+		d.problem(at, `%s names no host; expected a URL such as "https://host/path"`, e.path())
 	default:
 		r.URL = s
 	}
@@ -80,7 +80,7 @@ func readURL(d *decoder, e entry, r *HTTPRequest) {
 var ownHeaders = []string{"Connection", "Content-Length", "Host", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
 func readHeaders(d *decoder, e entry, r *HTTPRequest) {
-	entries, ok := d.mapping(e, "http.headers.", "headers, such as {Accept: application/json}")
+	entries, ok := d.mapping(e, e.path()+".", "headers, such as {Accept: application/json}")
 	if !ok {
 		return
 	}
@@ -125,7 +125,7 @@ func readExpect(d *decoder, e entry, r *HTTPRequest) {
 			return
 		}
 		if len(list) == 0 {
-			d.problem(e.value, "http.expect is an empty list; expected statuses such as [200, 204] (leave it out for any 2xx)")
+			d.problem(e.value, "%s is an empty list; expected statuses such as [200, 204] (leave it out for any 2xx)", e.path())
 		}
 		items = list
 	}

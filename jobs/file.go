@@ -55,7 +55,7 @@ func readFile(path string) ([]byte, error) {
 // messages. Errors are as with Load.
 func Parse(name string, data []byte) (*Schedule, error) {
 	d := newDecoder(name)
-	s := &Schedule{Timezone: "UTC", byName: map[string]*Job{}}
+	s := &Schedule{Timezone: "UTC", MaxWait: defaultMaxWait, byName: map[string]*Job{}}
 	if doc := d.parse(data); doc != nil {
 		d.allow(doc)
 		d.schedule(doc, s)
@@ -66,25 +66,43 @@ func Parse(name string, data []byte) (*Schedule, error) {
 	for _, j := range s.Jobs {
 		s.byName[j.Name] = j
 	}
-	s.Digest = scheduleDigest(s.Jobs)
+	s.follow()
+	s.Digest = scheduleDigest(s)
 	return s, nil
 }
 
 // newJob holds every default of a job, in one place.
 func newJob() Job {
 	return Job{
-		Enabled:  true,
-		CatchUp:  CatchUp{Policy: CatchUpLatest, Window: 24 * time.Hour, Max: 100},
-		Overlap:  OverlapSkip,
-		Priority: 5,
-		Retry:    Retry{Attempts: 1, Backoff: 10 * time.Second, Factor: 2, MaxBackoff: 10 * time.Minute},
+		Enabled:         true,
+		CatchUp:         CatchUp{Policy: CatchUpLatest, Window: 24 * time.Hour, Max: 100},
+		Overlap:         OverlapSkip,
+		Priority:        5,
+		Retry:           newRetry(),
+		CrashRetries:    3,
+		OnLost:          OnLostKill,
+		Delivery:        DeliverAtLeastOnce,
+		UnroutableAfter: 10 * time.Minute,
 	}
 }
+
+// newRetry is the retry of a job, a step or an undo that says nothing: none.
+func newRetry() Retry {
+	return Retry{Attempts: 1, Backoff: 10 * time.Second, Factor: 2, MaxBackoff: 10 * time.Minute, NotOn: defaultNotOn()}
+}
+
+// defaultNotOn are the exit codes of a command that cannot be executed and of
+// one that is not there: another try would find the same.
+func defaultNotOn() []int { return []int{126, 127} }
+
+// defaultMaxWait is how long a run may be overtaken by runs of a higher priority.
+const defaultMaxWait = 10 * time.Minute
 
 // fileValue is a file while it is read: jobs start as a copy of its defaults.
 type fileValue struct {
 	schedule *Schedule
 	defaults jobValue
+	links    []link // the jobs that follow others, checked when all are read
 }
 
 // fileShape lists the keys of a file. The order matters: jobs are read last,
@@ -112,6 +130,12 @@ func (d *decoder) schedule(doc *yaml.Node, s *Schedule) {
 func readVersion(d *decoder, e entry, _ *fileValue) {
 	if v, ok := d.integer(e, 1, 1_000_000); ok && v != Version {
 		d.problem(e.value, "version is %d; this carillon reads version %d", v, Version)
+	}
+}
+
+func readMaxWait(d *decoder, e entry, f *fileValue) {
+	if v, ok := d.duration(e, time.Second, maxDuration, ""); ok {
+		f.schedule.MaxWait = v
 	}
 }
 
@@ -186,12 +210,9 @@ func readRedisURL(d *decoder, e entry, f *fileValue) {
 
 func readDefaults(d *decoder, e entry, f *fileValue) {
 	v := jobValue{job: newJob(), schedule: f.schedule}
-	found, ok := object(d, e, &defaultsShape, "keys of a job, such as {timeout: 10m}", &v)
-	if !ok {
-		return
+	if _, ok := object(d, e, &defaultsShape, "keys of a job, such as {timeout: 10m}", &v); ok {
+		f.defaults = v
 	}
-	checkRelations(d, found, &v.job)
-	f.defaults = v
 }
 
 func readJobs(d *decoder, e entry, f *fileValue) {
@@ -208,7 +229,7 @@ func readJobs(d *decoder, e entry, f *fileValue) {
 			return // nobody reads further than what is printed
 		}
 		d.job = job.key
-		if why := badJobName(job.key); why != "" {
+		if why := badName("job", job.key); why != "" {
 			d.job = ""
 			d.problem(job.at, "%s", why)
 			d.job = job.key
@@ -218,17 +239,18 @@ func readJobs(d *decoder, e entry, f *fileValue) {
 		}
 		d.job = ""
 	}
+	d.checkLinks(f.links, entries)
 }
 
-const maxJobName = 64
+const maxName = 64
 
-const jobNameRule = `a job name has letters, digits, "_", "." and "-", begins with a letter or a digit, and has at most 64 characters`
-
-// badJobName says what is wrong with the name of a job, or "". Names become
-// parts of Redis keys, run ids and variables, so they are kept plain.
-func badJobName(name string) string {
+// badName says what is wrong with the name of a job, a step or a group, or "".
+// Names become parts of Redis keys, run ids and variables, so they are kept
+// plain.
+func badName(what, name string) string {
+	rule := "a " + what + ` name has letters, digits, "_", "." and "-", begins with a letter or a digit, and has at most 64 characters`
 	if name == "" {
-		return "the name of a job is empty; " + jobNameRule
+		return "the name of a " + what + " is empty; " + rule
 	}
 	for i, r := range []rune(name) {
 		if plainNameRune(r) && (i > 0 || r != '_' && r != '.' && r != '-') {
@@ -242,10 +264,10 @@ func badJobName(name string) string {
 		if i == 0 {
 			where = "begins with " + shown
 		}
-		return fmt.Sprintf("job name %s %s; %s%s", quoted(name), where, jobNameRule, plainName(name))
+		return fmt.Sprintf("%s name %s %s; %s%s", what, quoted(name), where, rule, plainName(name))
 	}
-	if len(name) > maxJobName {
-		return fmt.Sprintf("job name %s has %d characters; %s", quoted(name), len(name), jobNameRule)
+	if len(name) > maxName {
+		return fmt.Sprintf("%s name %s has %d characters; %s", what, quoted(name), len(name), rule)
 	}
 	return ""
 }
@@ -263,7 +285,7 @@ func plainName(name string) string {
 		return '-'
 	}, name)
 	plain = strings.Trim(plain, "-_.")
-	if plain == "" || len(plain) > maxJobName {
+	if plain == "" || len(plain) > maxName {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %q?", plain)

@@ -65,7 +65,7 @@ func checkSchedule(t *testing.T, s *Schedule) {
 			}
 		}
 		switch {
-		case badJobName(j.Name) != "", s.Job(j.Name) != j:
+		case badName("job", j.Name) != "", s.Job(j.Name) != j:
 			t.Fatalf("job name %q", j.Name)
 		case set != 1, a.Kind == "":
 			t.Fatalf("action %+v", a)

@@ -74,13 +74,16 @@ func render(t *testing.T, s *Schedule) string {
 			specs[i] = spec.String() + " in " + spec.Location().String()
 		}
 		c := *j
-		c.Specs = nil
+		c.Specs, c.Followers = nil, nil
 		var text bytes.Buffer
 		enc := json.NewEncoder(&text)
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
 		require.NoError(t, enc.Encode(c))
 		fmt.Fprintf(&b, "%s: %q\n%s", j.Name, specs, text.String())
+		for _, f := range j.Followers {
+			fmt.Fprintf(&b, "then: %s\n", f.Name)
+		}
 		require.Same(t, j, s.Job(j.Name))
 	}
 	return b.String()
@@ -114,8 +117,13 @@ func TestReferenceScheduleShowsEveryKey(t *testing.T) {
 	keys = append(keys, catchUpShape.keys()...)
 	keys = append(keys, httpShape.keys()...)
 	keys = append(keys, paramShape.keys()...)
+	keys = append(keys, stepShape.keys()...)
+	keys = append(keys, undoShape.keys()...)
+	keys = append(keys, afterShape.keys()...)
+	keys = append(keys, groupShape.keys()...)
+	keys = append(keys, secretShape.keys()...)
 	for _, key := range keys {
-		assert.Contains(t, string(data), key+":")
+		assert.Regexp(t, `(?m)(^|[ #{-])`+key+`:`, string(data))
 	}
 }
 
@@ -124,7 +132,7 @@ func TestDefaultsOfAJob(t *testing.T) {
 	require.NoError(t, err)
 	j := s.Job("a")
 	assert.Equal(t, CatchUp{Policy: CatchUpLatest, Window: 24 * time.Hour, Max: 100}, j.CatchUp)
-	assert.Equal(t, Retry{Attempts: 1, Backoff: 10 * time.Second, Factor: 2, MaxBackoff: 10 * time.Minute}, j.Retry)
+	assert.Equal(t, Retry{Attempts: 1, Backoff: 10 * time.Second, Factor: 2, MaxBackoff: 10 * time.Minute, NotOn: []int{126, 127}}, j.Retry)
 	assert.Equal(t, OverlapSkip, j.Overlap)
 	assert.Equal(t, 5, j.Priority)
 	assert.Zero(t, j.Timeout)

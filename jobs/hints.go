@@ -19,6 +19,10 @@ var synonyms = map[string]string{
 	"regex": "pattern", "regexp": "pattern", "match": "pattern", "status": "expect", "expected": "expect", "data": "body",
 	"webhook": "http", "request": "http", "handler": "func", "function": "func", "username": "user", "run_as": "user",
 	"addr": "url", "address": "url", "uri": "url", "verb": "method",
+	"stages": "steps", "tasks": "steps", "rollback": "undo", "compensate": "undo", "revert": "undo", "depends_on": "after", "needs": "after",
+	"follows": "after", "upstream": "job", "condition": "when", "labels": "nodes", "selector": "nodes", "node_selector": "nodes",
+	"all_nodes": "every_node", "max_concurrency": "max_running", "max_parallel": "max_running", "mutex": "group", "lock": "group",
+	"exit_codes": "on", "choices": "enum", "values": "enum", "one_of": "enum", "kind": "type", "path": "file", "variable": "env",
 }
 
 // keyPlaces says which mapping each key belongs to, for a key that stands at
@@ -39,6 +43,10 @@ func keyPlaces() map[string]string {
 	add("catch_up", catchUpShape.keys())
 	add("http", httpShape.keys())
 	add("a param", paramShape.keys())
+	add("a step", stepShape.keys())
+	add("after", afterShape.keys())
+	add("a group", groupShape.keys())
+	add("a secret", secretShape.keys())
 	return places
 }
 
@@ -72,7 +80,7 @@ func isJob(n *yaml.Node) bool {
 	}
 	for i := 0; i < len(n.Content); i += 2 {
 		switch n.Content[i].Value {
-		case "command", "run", "http", "func":
+		case "command", "run", "http", "func", "steps":
 			return true
 		}
 	}

@@ -48,6 +48,7 @@ type Job struct {
 	Delivery        Delivery          // what becomes of a run whose node was lost
 	MaxRunning      int               // with overlap allow: unfinished runs at once; 0 is no limit
 	Group           string            // mutual exclusion with the other jobs of the group; "" is none
+	GroupLimit      int               // unfinished runs of the whole group at once
 	Pool            string            // only nodes of that pool; "" is any
 	Nodes           map[string]string // labels that a node must have
 	EveryNode       bool              // one run for each live node

@@ -52,5 +52,11 @@ type TriggerRequest struct {
 type TriggerReply struct {
 	RunID    string
 	Repeated bool   // RequestID was seen before; RunID is the earlier run
-	InTheWay string // overlap: skip and this run is unfinished; nothing was started
+	WaitsFor string // it was made, and waits for the end of this run (overlap queue or replace)
+
+	// With one of these nothing was started.
+	InTheWay string // this run is unfinished, and the job's overlap says no
+	Why      string // with InTheWay: which rule said no
+	Paused   *Pause // the job is paused
+	Nobody   bool   // every_node, and no live node serves the job
 }

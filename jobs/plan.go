@@ -33,6 +33,19 @@ func (j *Job) Plan() []Step {
 	return []Step{{Name: SoleStep, Action: j.Action, Undo: j.Undo, Retry: Retry{Attempts: 1}}}
 }
 
+// Actions are everything that a run of the job may execute: its action or those
+// of its steps, and their undos.
+func (j *Job) Actions() []Action {
+	var list []Action
+	for _, s := range j.Plan() {
+		list = append(list, s.Action)
+		if s.Undo != nil {
+			list = append(list, s.Undo.Action)
+		}
+	}
+	return list
+}
+
 // OnLost says what a node does with an attempt that may be somebody else's soon.
 type OnLost string
 

@@ -3,8 +3,21 @@ package jobs
 import (
 	"hash/fnv"
 	"math"
+	"slices"
 	"time"
 )
+
+// Worth reports whether a failure is worth another try, as far as its exit code
+// says. Without one (a timeout, a request, a handler) it is.
+func (r Retry) Worth(exitCode *int) bool {
+	switch {
+	case exitCode == nil:
+		return true
+	case len(r.On) > 0:
+		return slices.Contains(r.On, *exitCode)
+	}
+	return !slices.Contains(r.NotOn, *exitCode)
+}
 
 // RetryDelay is how long a run waits before its next attempt, after that many
 // failures (1 after the first). It grows by the factor from Backoff to
