@@ -35,7 +35,7 @@ func (a *admin) do(b testing.TB, args ...any) {
 func (a *admin) set(b testing.TB, key, value string) { a.do(b, "SET", key, value) }
 
 // counts are what Redis did so far: commands, those that scripts called included;
-// calls that came over the network; time spent in commands.
+// calls that came over the network; time spent in scripts.
 type counts struct {
 	commands, calls int64
 	cpu             time.Duration
@@ -66,17 +66,23 @@ func (a *admin) counts(b testing.TB) counts {
 type bill struct {
 	admin *admin
 	redis counts
+	pid   int           // of Redis
+	used  time.Duration // processor time of Redis, all of it
 	cpu   time.Duration
 }
 
-func (a *admin) begin(b testing.TB) bill { return bill{a, a.counts(b), ownCPU()} }
+func (a *admin) begin(b testing.TB) bill {
+	pid := a.pid(b)
+	return bill{a, a.counts(b), pid, cpuOf(b, pid), ownCPU()}
+}
 
 // report adds what b.N runs cost since then. elapsed is how long they took.
 func (l bill) report(b *testing.B, elapsed time.Duration) {
-	client, after, n := ownCPU()-l.cpu, l.admin.counts(b), float64(b.N)
+	client, server, after, n := ownCPU()-l.cpu, cpuOf(b, l.pid)-l.used, l.admin.counts(b), float64(b.N)
 	b.ReportMetric(n/elapsed.Seconds(), "runs/s")
 	b.ReportMetric(float64(after.commands-l.redis.commands)/n, "commands/run")
 	b.ReportMetric(float64(after.calls-l.redis.calls)/n, "roundtrips/run")
-	b.ReportMetric(float64(after.cpu-l.redis.cpu)/n/float64(time.Microsecond), "redis-µs/run")
+	b.ReportMetric(float64(after.cpu-l.redis.cpu)/n/float64(time.Microsecond), "scripts-µs/run")
+	b.ReportMetric(float64(server)/n/float64(time.Microsecond), "redis-µs/run")
 	b.ReportMetric(float64(client)/n/float64(time.Microsecond), "client-µs/run")
 }

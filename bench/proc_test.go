@@ -57,6 +57,23 @@ func childrenOf(b testing.TB, pid int) (pids []int) {
 	return pids
 }
 
+// machine is the time that the cores of this machine were idle, and all of their
+// time, in ticks of 10 ms.
+func machine() (idle, all int) {
+	text, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, f := range strings.Fields(line)[1:] {
+		n, _ := strconv.Atoi(f)
+		if i < 8 { // what follows is in user and nice already
+			all += n
+		}
+		if i == 3 || i == 4 { // idle, waiting for a disk
+			idle += n
+		}
+	}
+	return idle, all
+}
+
 // ownCPU is the processor time this process has used.
 func ownCPU() time.Duration {
 	var u syscall.Rusage

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,10 +32,30 @@ type process struct {
 	done    chan struct{} // closed when it was reaped
 }
 
+// sources makes the results of this package depend on the code they are about.
+// The go command remembers a test that passed until a file changes that the test
+// has looked at, and of what TestMain built it knows nothing.
+var sources = sync.OnceFunc(func() {
+	_ = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // it is gone: no file to depend on
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != ".." {
+			return fs.SkipDir
+		}
+		switch filepath.Ext(path) {
+		case ".go", ".lua", ".mod", ".txt":
+			_, _ = os.Stat(path) // to have looked is enough
+		}
+		return nil
+	})
+})
+
 // launch starts the binary. It is killed at the end of the test, and when the
 // test binary itself is killed.
 func launch(t testing.TB, dir, name string, env []string, args ...string) *process {
 	t.Helper()
+	sources()
 	p := &process{t: t, name: name, cmd: exec.Command(binary, args...), done: make(chan struct{})}
 	stdout, stderr := createTemp(t, dir, name+".out"), createTemp(t, dir, name+".err")
 	p.out, p.err = stdout.Name(), stderr.Name()
@@ -172,6 +194,7 @@ func command(t testing.TB, dir string, env []string, args ...string) result {
 
 func execute(t testing.TB, dir string, env []string, program string, args ...string) result {
 	t.Helper()
+	sources()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
