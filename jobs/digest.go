@@ -180,7 +180,8 @@ func undoFormOf(u *Undo) *undoForm {
 func retryFormOf(r Retry) retryForm {
 	form := retryForm{Attempts: r.Attempts, Backoff: r.Backoff, Factor: r.Factor, MaxBackoff: r.MaxBackoff, On: r.On}
 	if !slices.Equal(r.NotOn, defaultNotOn()) {
-		form.NotOn = &r.NotOn
+		notOn := append([]int{}, r.NotOn...) // never null
+		form.NotOn = &notOn
 	}
 	return form
 }
@@ -206,7 +207,7 @@ func scheduleDigest(s *Schedule) string {
 		form.Jobs[i] = jobForm{
 			Name: j.Name, Digest: j.Digest, Timing: j.Timing, Description: j.Description,
 			CatchUp: j.CatchUp, Overlap: j.Overlap, Priority: j.Priority,
-			MaxRunning: j.MaxRunning, Group: j.Group, GroupLimit: s.Groups[j.Group],
+			MaxRunning: j.MaxRunning, Group: j.Group, GroupLimit: j.GroupLimit,
 			Pool: j.Pool, Nodes: j.Nodes, EveryNode: j.EveryNode, After: (*afterForm)(j.After),
 			CrashRetries:    unless(j.CrashRetries, byDefault.CrashRetries),
 			Delivery:        unless(j.Delivery, byDefault.Delivery),

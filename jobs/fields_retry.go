@@ -59,9 +59,13 @@ func readRetry(d *decoder, e entry, r *Retry) {
 		r.NotOn = slices.DeleteFunc(slices.Clone(r.NotOn), func(code int) bool { return slices.Contains(r.On, code) })
 		return
 	}
+	whose := ""
+	if !keys.has("on") {
+		whose = " of the defaults"
+	}
 	for _, code := range r.NotOn {
 		if written && slices.Contains(r.On, code) {
-			d.problem(notOn.value, "%s has %d, which %son has too; another try is worth it or it is not", notOn.path(), code, s.prefix)
+			d.problem(notOn.value, "%s has %d, which %son%s has too; another try is worth it or it is not", notOn.path(), code, s.prefix, whose)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -14,15 +15,14 @@ const labelRule = `expected 1 to 63 letters, digits, "_", "." and "-"`
 // maxLabels bounds what a job asks of a node: its labels become part of keys.
 const maxLabels = 16
 
-// reservedLabels are what carillon itself says about a node in a route.
-var reservedLabels = []string{"pool", "node"}
-
 // CheckLabel says what is wrong with a label of a node, if anything: the rules
 // for a node's own labels are those of the schedule file.
 func CheckLabel(key, value string) error {
 	switch {
-	case key == "pool" || key == "node":
-		return fmt.Errorf("label %q is reserved: a node's %s has its own key", key, key)
+	case key == "pool":
+		return errors.New(`label "pool" is reserved; a pool has a key (and a flag) of its own`)
+	case key == "node":
+		return errors.New(`label "node" is reserved for the route of one node; choose another name`)
 	case !label.MatchString(key):
 		return fmt.Errorf("label %s: %s", quoted(key), labelRule)
 	case !label.MatchString(value):
@@ -125,8 +125,9 @@ func readGroup(d *decoder, e entry, v *jobValue) {
 	if !ok {
 		return
 	}
-	v.job.Group = name
-	if _, ok := v.schedule.Groups[name]; ok {
+	limit, ok := v.schedule.Groups[name]
+	v.job.Group, v.job.GroupLimit = name, limit
+	if ok {
 		return
 	}
 	declared := sortedKeys(v.schedule.Groups)

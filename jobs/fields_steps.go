@@ -95,9 +95,7 @@ func (d *decoder) checkActions(e entry, keys found, j *Job) {
 	if undo, ok := keys.get("undo"); ok && keys.has("steps") {
 		d.problem(undo.at, "undo is for a job of one action; give each of the steps its own")
 	}
-	if timeout, ok := keys.get("timeout"); ok || j.Timeout > 0 {
-		d.checkStepTimeouts(e, timeout, ok, j)
-	}
+	d.checkStepTimeouts(e, keys, j)
 	actions := j.Actions()
 	if !one || !withoutProcess(actions) {
 		return
@@ -114,14 +112,14 @@ func (d *decoder) checkActions(e entry, keys found, j *Job) {
 }
 
 // checkStepTimeouts refuses a step that its job does not give its time.
-func (d *decoder) checkStepTimeouts(job, timeout entry, written bool, j *Job) {
-	at, whose := job.at, "the defaults"
-	if written {
-		at, whose = timeout.at, "the job"
+func (d *decoder) checkStepTimeouts(e entry, keys found, j *Job) {
+	at, whose := e.at, "the default timeout of a job"
+	if timeout, ok := keys.get("timeout"); ok {
+		at, whose = timeout.at, "the timeout of the job"
 	}
 	for _, s := range j.Steps {
 		if j.Timeout > 0 && s.Timeout > j.Timeout {
-			d.problem(at, "the timeout %s of step %s is longer than %s, which %s gives all steps together; raise the one or lower the other",
+			d.problem(at, "the timeout %s of step %s is longer than %s, %s with all its steps; raise the one or lower the other",
 				short(s.Timeout), quoted(s.Name), short(j.Timeout), whose)
 		}
 	}

@@ -106,13 +106,15 @@ type fileValue struct {
 }
 
 // fileShape lists the keys of a file. The order matters: jobs are read last,
-// when the file's zone and defaults are known.
+// when the file's zone, groups and defaults are known.
 var fileShape = shape[fileValue]{
 	what: "the file",
 	fields: []field[fileValue]{
 		{"version", readVersion},
 		{"timezone", readFileZone},
 		{"redis", readRedis},
+		{"max_wait", readMaxWait},
+		{"groups", readGroups},
 		{"defaults", readDefaults},
 		{"jobs", readJobs},
 	},

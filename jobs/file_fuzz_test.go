@@ -57,30 +57,90 @@ func checkSchedule(t *testing.T, s *Schedule) {
 		t.Fatalf("%+v", s)
 	}
 	for _, j := range s.Jobs {
-		a := j.Action
-		set := 0
-		for _, is := range []bool{len(a.Command) > 0, a.Script != "", a.HTTP != nil, a.Func != ""} {
-			if is {
-				set++
-			}
-		}
 		switch {
 		case badName("job", j.Name) != "", s.Job(j.Name) != j:
 			t.Fatalf("job name %q", j.Name)
-		case set != 1, a.Kind == "":
-			t.Fatalf("action %+v", a)
-		case a.HTTP != nil && (a.HTTP.URL == "" || a.HTTP.Method == ""):
-			t.Fatalf("request %+v", a.HTTP)
-		case j.Retry.Attempts < 1, j.Retry.MaxBackoff < j.Retry.Backoff, j.Retry.Factor < 1:
-			t.Fatalf("retry %+v", j.Retry)
+		case (len(j.Steps) > 0) == (j.Action.Kind != ""), len(j.Steps) > 0 && j.Undo != nil, len(j.Steps) > maxSteps:
+			t.Fatalf("one action or steps: %+v", j)
 		case j.Priority < 0, j.Priority > 9, j.Timeout < 0, j.CatchUp.Max < 1, j.CatchUp.Window <= 0:
 			t.Fatalf("job %+v", j)
+		case j.CrashRetries < 1, j.OnLost == "", j.Delivery == "", j.UnroutableAfter < shortestUnroutable:
+			t.Fatalf("life of %+v", j)
+		case j.MaxRunning != 0 && j.Overlap != OverlapAllow, (j.Group != "") != (j.GroupLimit > 0), j.GroupLimit != s.Groups[j.Group]:
+			t.Fatalf("overlap of %+v", j)
+		case j.EveryNode && (j.Group != "" || j.Overlap == OverlapQueue || j.Overlap == OverlapReplace):
+			t.Fatalf("every node: %+v", j)
+		case !j.Serves(j.Pool, j.Nodes), strings.ContainsAny(j.Pool, "=,"):
+			t.Fatalf("route of %+v", j)
+		}
+		checkFollowers(t, s, j)
+		names := map[string]bool{}
+		for _, step := range j.Plan() {
+			if names[step.Name] || badName("step", step.Name) != "" {
+				t.Fatalf("step name %q", step.Name)
+			}
+			names[step.Name] = true
+			if len(j.Steps) > 0 {
+				checkRetry(t, step.Retry)
+			}
+			checkAction(t, step.Action)
+			if step.Undo != nil {
+				checkRetry(t, step.Undo.Retry)
+				checkAction(t, step.Undo.Action)
+			}
+		}
+		checkRetry(t, j.Retry)
+		for _, secret := range j.Secrets {
+			if _, both := j.Env[secret.Name]; both || badEnvName(secret.Name) != "" || (secret.File == "") == (secret.Env == "") {
+				t.Fatalf("secret %+v", secret)
+			}
 		}
 		for _, p := range j.Params {
 			if _, err := j.BindParams(map[string]string{p.Name: p.Default}); err != nil && !p.Required && !strings.Contains(err.Error(), "required") {
 				t.Fatalf("its own default: %v", err)
 			}
 		}
+	}
+}
+
+func checkAction(t *testing.T, a Action) {
+	set := 0
+	for _, is := range []bool{len(a.Command) > 0, a.Script != "", a.HTTP != nil, a.Func != ""} {
+		if is {
+			set++
+		}
+	}
+	if set != 1 || a.Kind == "" || a.HTTP != nil && (a.HTTP.URL == "" || a.HTTP.Method == "") {
+		t.Fatalf("action %+v", a)
+	}
+}
+
+func checkRetry(t *testing.T, r Retry) {
+	if r.Attempts < 1 || r.MaxBackoff < r.Backoff || r.Factor < 1 {
+		t.Fatalf("retry %+v", r)
+	}
+	for _, code := range r.NotOn {
+		if code < 1 || code > 255 || slices.Contains(r.On, code) {
+			t.Fatalf("retry %+v", r)
+		}
+	}
+}
+
+// checkFollowers: who follows exists and ends, and is known to whom it follows.
+func checkFollowers(t *testing.T, s *Schedule, j *Job) {
+	at := j
+	for range s.Jobs {
+		if at.After == nil {
+			break
+		}
+		upstream := s.Job(at.After.Job)
+		if upstream == nil || slices.Contains(upstream.Followers, at) != at.Enabled {
+			t.Fatalf("%s follows %+v", at.Name, at.After)
+		}
+		at = upstream
+	}
+	if at.After != nil {
+		t.Fatalf("%s follows itself", j.Name)
 	}
 }
 
