@@ -67,7 +67,7 @@ type Run struct {
 	Steps       []StepStatus // of a job with steps, as far as they were started
 	Rollback    []string     // names of the steps whose undo is still to be run, the next one first
 	CanceledBy  string       // who called it off, when somebody did
-	Waits       string       // why a queued run is not claimed, as far as the store knows
+	Route       string       // what it asks of a node; see Job.Route
 }
 
 // StepStatus is how far one step of a run has come.

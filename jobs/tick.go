@@ -61,3 +61,13 @@ type LedgerEntry struct {
 	RunID   string // of the run, or of the run in the way
 	Count   int    // 0: older than the window, not enumerated
 }
+
+// Span is a stretch of time, from From (included) to To (excluded). A zero To is
+// open: it lasts still.
+type Span struct{ From, To time.Time }
+
+// Adopted is what a leader learns of its jobs at the beginning of a term.
+type Adopted struct {
+	Cursors map[string]time.Time // the last decided tick of each job
+	Pauses  map[string][]Span    // in the order of time; those that undecided ticks may fall into
+}

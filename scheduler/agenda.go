@@ -37,6 +37,7 @@ type agenda struct {
 	heap    []slot    // by at; every entry that is neither out nor without a next tick
 	out     []outside // handed out by due, in order
 	now     time.Time // of the last due
+	pauses  map[string][]jobs.Span
 }
 
 // entry is one job.
@@ -63,10 +64,10 @@ type outside struct {
 
 // newAgenda plans the jobs from their cursors. A job without a cursor is an
 // error: starting it from now would lose what is undecided.
-func newAgenda(list []*jobs.Job, cursors map[string]time.Time) (*agenda, error) {
-	a := &agenda{entries: make([]entry, len(list)), heap: make([]slot, 0, len(list))}
+func newAgenda(list []*jobs.Job, adopted jobs.Adopted) (*agenda, error) {
+	a := &agenda{pauses: adopted.Pauses, entries: make([]entry, len(list)), heap: make([]slot, 0, len(list))}
 	for i, job := range list {
-		cursor, ok := cursors[job.Name]
+		cursor, ok := adopted.Cursors[job.Name]
 		if !ok {
 			return nil, fmt.Errorf("the store returned no cursor for job %s", job.Name)
 		}
@@ -126,7 +127,7 @@ func (a *agenda) due(now time.Time) []jobs.Decision {
 		i := a.pop()
 		e := &a.entries[i]
 		from := len(ds)
-		ds = decide(ds, e.job, e.job.Next, e.cursor, now)
+		ds = decide(ds, e.job, e.job.Next, e.cursor, now, a.pauses[e.job.Name])
 		if len(ds) == from { // the clock went back while the job was parked
 			a.plan(i)
 			continue
@@ -176,7 +177,7 @@ func (a *agenda) settleJob(i int32, ds []jobs.Decision, vs []jobs.Verdict, now t
 	before := e.cursor
 	for k, v := range vs {
 		switch v.Kind {
-		case jobs.VerdictRan, jobs.VerdictRecorded, jobs.VerdictSkipped:
+		case jobs.VerdictRan, jobs.VerdictRecorded, jobs.VerdictSkipped, jobs.VerdictQueued:
 			e.advance(ds[k].Until)
 		case jobs.VerdictDuplicate:
 			e.advance(v.Cursor)

@@ -22,7 +22,7 @@ func planned(t testing.TB, cursor time.Time, list ...*jobs.Job) *agenda {
 	for _, job := range list {
 		cursors[job.Name] = cursor
 	}
-	a, err := newAgenda(list, cursors)
+	a, err := newAgenda(list, jobs.Adopted{Cursors: cursors})
 	require.NoError(t, err)
 	return a
 }
@@ -49,7 +49,7 @@ func TestAgendaOfManyJobsMissesNoneOfThem(t *testing.T) {
 		list[i] = newJob(t, fmt.Sprintf("job-%d", i), expr)
 		cursors[list[i].Name] = noon
 	}
-	a, err := newAgenda(list, cursors)
+	a, err := newAgenda(list, jobs.Adopted{Cursors: cursors})
 	require.NoError(t, err)
 
 	for now := noon; now.Before(noon.Add(2 * time.Minute)); {
@@ -110,7 +110,7 @@ func TestAgendaIsSmall(t *testing.T) {
 }
 
 func TestAgendaWantsEveryCursor(t *testing.T) {
-	_, err := newAgenda([]*jobs.Job{newJob(t, "a", "@every 1s"), newJob(t, "b", "@every 1s")}, map[string]time.Time{"a": noon})
+	_, err := newAgenda([]*jobs.Job{newJob(t, "a", "@every 1s"), newJob(t, "b", "@every 1s")}, jobs.Adopted{Cursors: map[string]time.Time{"a": noon}})
 	assert.ErrorContains(t, err, "no cursor for job b")
 }
 
@@ -278,7 +278,7 @@ func BenchmarkDue(b *testing.B) {
 		list[i] = newJob(b, strconv.Itoa(i), fmt.Sprintf("%d %s * * * *", i%60, minutes))
 		cursors[list[i].Name] = noon
 	}
-	a, err := newAgenda(list, cursors)
+	a, err := newAgenda(list, jobs.Adopted{Cursors: cursors})
 	require.NoError(b, err)
 	now, ticks := noon, 0
 	b.ReportAllocs()

@@ -19,12 +19,92 @@ const simplyLate = time.Minute
 //
 // Memory is bounded by the job's catch_up.max, not by how many ticks were
 // missed, and what is older than the window is not even enumerated.
-func Due(job *jobs.Job, cursor, now time.Time) []jobs.Decision {
-	return decide(nil, job, job.Next, cursor, now)
+//
+// Ticks within one of the pauses, which are in the order of time, are skipped.
+func Due(job *jobs.Job, cursor, now time.Time, pauses ...jobs.Span) []jobs.Decision {
+	return decide(nil, job, job.Next, cursor, now, pauses)
 }
 
 // decide appends the decisions of Due to ds. next answers like job.Next.
-func decide(ds []jobs.Decision, job *jobs.Job, next func(time.Time) (time.Time, bool), cursor, now time.Time) []jobs.Decision {
+func decide(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor, now time.Time, pauses []jobs.Span) []jobs.Decision {
+	for i, p := range pauses {
+		if !p.To.IsZero() && !p.To.After(cursor) {
+			continue // decided long ago
+		}
+		if p.From.After(cursor) {
+			newer := runsAfter(next, pauses[i:], now)
+			ds, cursor = decidePart(ds, job, before(next, p.From), cursor, now, newer), p.From.Add(-1)
+		}
+		ds, cursor = skipPaused(ds, job, next, cursor, p, now)
+	}
+	return decidePart(ds, job, next, cursor, now, false)
+}
+
+// nextFunc answers the first tick after an instant; false when there is none.
+type nextFunc func(time.Time) (time.Time, bool)
+
+// before answers the ticks before end only.
+func before(next nextFunc, end time.Time) nextFunc {
+	return func(t time.Time) (time.Time, bool) {
+		tick, ok := next(t)
+		return tick, ok && tick.Before(end)
+	}
+}
+
+// runsAfter reports whether a tick that is not paused has come since the first of
+// these pauses.
+func runsAfter(next nextFunc, pauses []jobs.Span, now time.Time) bool {
+	for i, p := range pauses {
+		if p.To.IsZero() {
+			return false
+		}
+		tick, ok := next(p.To)
+		if i+1 < len(pauses) && ok && !tick.Before(pauses[i+1].From) {
+			continue
+		}
+		if ok && !tick.After(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// skipPaused decides the ticks of a pause as one range, and returns the cursor
+// after it. Ticks older than the window are not enumerated.
+func skipPaused(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor time.Time, p jobs.Span, now time.Time) ([]jobs.Decision, time.Time) {
+	end := now
+	if !p.To.IsZero() {
+		end = earlier(p.To, now)
+	}
+	tick, ok := next(cursor)
+	if !ok || tick.After(end) {
+		return ds, cursor
+	}
+	d := jobs.Decision{Job: job, Tick: tick, Until: tick, Outcome: jobs.OutcomeSkipped, Reason: "paused"}
+	if opens := earlier(now.Add(-job.CatchUp.Window), end); tick.Before(opens) {
+		d.Until = laterOf(opens.Truncate(time.Second), tick)
+		ds = append(ds, d)
+		if tick, ok = next(d.Until); !ok || tick.After(end) {
+			return ds, d.Until
+		}
+		d.Tick = tick
+	}
+	for ; ok && !tick.After(end); tick, ok = next(tick) {
+		d.Until = tick
+		d.Count++
+	}
+	return append(ds, d), d.Until
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// decidePart decides ticks between two pauses. newer: a tick after them runs.
+func decidePart(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor, now time.Time, newer bool) []jobs.Decision {
 	tick, ok := next(cursor)
 	if !ok || tick.After(now) {
 		return ds
@@ -44,7 +124,7 @@ func decide(ds []jobs.Decision, job *jobs.Job, next func(time.Time) (time.Time, 
 		for old.keep = keeps(job.CatchUp); ok && tick.Before(young); tick, ok = next(tick) {
 			old.add(tick)
 		}
-		if younger := ok && !tick.After(now); younger && job.CatchUp.Policy == jobs.CatchUpLatest {
+		if younger := newer || ok && !tick.After(now); younger && job.CatchUp.Policy == jobs.CatchUpLatest {
 			old.dropAll()
 		}
 		ds = old.appendTo(ds, job)

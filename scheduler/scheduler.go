@@ -19,7 +19,7 @@ type Store interface {
 	// cursor of each: the last tick that was decided. A new job's cursor is now;
 	// a job whose timing changed, or that was away, has its cursor moved to now
 	// with an entry in the ledger. Adopting the same jobs twice changes nothing.
-	Adopt(ctx context.Context, token string, sched []*jobs.Job) (map[string]time.Time, error)
+	Adopt(ctx context.Context, token string, sched []*jobs.Job) (jobs.Adopted, error)
 	// Commit makes the decisions come true, in order, and answers each. It never
 	// decides a tick twice, nor one that is not due on its own clock. After an
 	// error the caller knows nothing about what was committed. It does not keep ds.

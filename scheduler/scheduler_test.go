@@ -455,12 +455,12 @@ type forgetful struct {
 	times int
 }
 
-func (f *forgetful) Adopt(ctx context.Context, token string, sched []*jobs.Job) (map[string]time.Time, error) {
-	cursors, err := f.view.Adopt(ctx, token, sched)
+func (f *forgetful) Adopt(ctx context.Context, token string, sched []*jobs.Job) (jobs.Adopted, error) {
+	adopted, err := f.view.Adopt(ctx, token, sched)
 	if f.times--; f.times >= 0 {
-		return nil, err
+		return jobs.Adopted{}, err
 	}
-	return cursors, err
+	return adopted, err
 }
 
 // BenchmarkWake is real time: how long after its tick a decision arrives at the

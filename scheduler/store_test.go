@@ -97,15 +97,15 @@ func (v *view) Now() time.Time {
 
 func (v *view) SteadyFor() time.Duration { return v.steady }
 
-func (v *view) Adopt(ctx context.Context, token string, sched []*jobs.Job) (map[string]time.Time, error) {
+func (v *view) Adopt(ctx context.Context, token string, sched []*jobs.Job) (jobs.Adopted, error) {
 	if err := v.fault(&v.before, "adopt"); err != nil {
-		return nil, err
+		return jobs.Adopted{}, err
 	}
 	cursors, err := v.adopt(token, sched)
 	if err == nil {
 		err = v.fault(&v.after, "adopt")
 	}
-	return cursors, err
+	return jobs.Adopted{Cursors: cursors}, err
 }
 
 func (f *fakeStore) adopt(token string, sched []*jobs.Job) (map[string]time.Time, error) {

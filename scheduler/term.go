@@ -93,11 +93,11 @@ func (t *term) pass(ctx context.Context) error {
 // commit whose answer was lost, and when a job changed its timing.
 func (t *term) adopt(ctx context.Context) error {
 	list := t.scheduled()
-	cursors, err := t.store.Adopt(ctx, t.token, list)
+	adopted, err := t.store.Adopt(ctx, t.token, list)
 	if err != nil {
 		return fmt.Errorf("adopt: %w", err)
 	}
-	a, err := newAgenda(list, cursors)
+	a, err := newAgenda(list, adopted)
 	if err != nil {
 		return fmt.Errorf("adopt: %w", err)
 	}

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -73,6 +74,12 @@ func decodeRun(id string, h map[string]string) (jobs.Run, error) {
 		RetryAt:     fromMillis(number("retry_at")),
 		Error:       h["error"],
 		OutputBytes: number("output_bytes"),
+		CanceledBy:  h["cancel"],
+		Route:       cmp.Or(h["route"], jobs.AnyRoute),
+		Steps:       decodeSteps(h),
+	}
+	if why := h["rollback_error"]; why != "" {
+		r.Error += "; rollback: " + why
 	}
 	if !r.Status.Known() {
 		return r, fmt.Errorf("run %s: unknown status %q: was it written by a newer carillon?", id, h["status"])
@@ -88,6 +95,29 @@ func decodeRun(id string, h map[string]string) (jobs.Run, error) {
 		}
 	}
 	return r, nil
+}
+
+// decodeSteps reads the fields "step:<name>" = "index status started-ms".
+func decodeSteps(h map[string]string) []jobs.StepStatus {
+	type at struct {
+		index int64
+		step  jobs.StepStatus
+	}
+	var list []at
+	for field, value := range h {
+		name, ok := strings.CutPrefix(field, "step:")
+		f := strings.Fields(value)
+		if !ok || len(f) != 3 {
+			continue
+		}
+		list = append(list, at{toInt(f[0]), jobs.StepStatus{Name: name, Status: jobs.State(f[1]), StartedAt: fromMillis(toInt(f[2]))}})
+	}
+	slices.SortFunc(list, func(a, b at) int { return cmp.Compare(a.index, b.index) })
+	steps := make([]jobs.StepStatus, len(list))
+	for i, a := range list {
+		steps[i] = a.step
+	}
+	return steps
 }
 
 // decodeLedger reads an entry as lua/lib_ledger.lua writes it.
@@ -136,6 +166,8 @@ type wireEvent struct {
 	Until   int64          `json:"until,omitempty"`
 	Count   int            `json:"count,omitempty"`
 	Epoch   int64          `json:"epoch,omitempty"`
+	Step    string         `json:"step,omitempty"`
+	By      string         `json:"by,omitempty"`
 }
 
 // message is one publication: a batch with its place in the sequence.
@@ -153,7 +185,7 @@ func decodeMessage(payload string) (seq int64, events []jobs.Event, err error) {
 	at := fromMillis(m.At)
 	for _, w := range m.Events {
 		e := jobs.Event{Seq: m.Seq, At: at, Type: w.Type, Job: w.Job, Run: w.Run, Node: w.Node, Attempt: w.Attempt,
-			Error: w.Error, Reason: w.Reason, Tick: fromMillis(w.Tick), Until: fromMillis(w.Until), Count: w.Count, Epoch: w.Epoch}
+			Error: w.Error, Reason: w.Reason, Tick: fromMillis(w.Tick), Until: fromMillis(w.Until), Count: w.Count, Epoch: w.Epoch, Step: w.Step, By: w.By}
 		if e.Job == "" && e.Run != "" {
 			e.Job, _ = jobs.JobOf(e.Run)
 		}

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"carillon/jobs"
@@ -12,10 +13,10 @@ import (
 // Adopt is the first act of a term and of a reload: every job of scheduled gets a
 // cursor (now, where it had none), a job whose timing changed starts anew from
 // now, and jobs that left the file are marked. It returns the cursors.
-func (s *Store) Adopt(ctx context.Context, token string, scheduled []*jobs.Job) (map[string]time.Time, error) {
+func (s *Store) Adopt(ctx context.Context, token string, scheduled []*jobs.Job) (jobs.Adopted, error) {
 	known, err := s.cmd.HKeys(ctx, s.keys.cursors()).Result()
 	if err != nil {
-		return nil, wrap("read the cursors", err)
+		return jobs.Adopted{}, wrap("read the cursors", err)
 	}
 	in := make(map[string]bool, len(scheduled))
 	for _, j := range scheduled {
@@ -41,18 +42,55 @@ func (s *Store) Adopt(ctx context.Context, token string, scheduled []*jobs.Job) 
 		}
 		reply, err := s.eval(ctx, adoptScript, keys, args...)
 		if err != nil {
-			return nil, fmt.Errorf("adopt the schedule: %w", err)
+			return jobs.Adopted{}, fmt.Errorf("adopt the schedule: %w", err)
 		}
 		values, err := fenced(reply, 1+n)
 		if err != nil {
-			return nil, fmt.Errorf("adopt the schedule: %w", err)
+			return jobs.Adopted{}, fmt.Errorf("adopt the schedule: %w", err)
 		}
 		for i, j := range scheduled[:n] {
 			cursors[j.Name] = fromMillis(toInt(values[i+1]))
 		}
 		scheduled, gone = scheduled[n:], gone[g:]
 	}
-	return cursors, nil
+	pauses, err := s.pauseSpans(ctx, cursors)
+	return jobs.Adopted{Cursors: cursors, Pauses: pauses}, err
+}
+
+// pauseSpans returns the pauses that undecided ticks may fall into, and forgets
+// those that lie before their job's cursor.
+func (s *Store) pauseSpans(ctx context.Context, cursors map[string]time.Time) (map[string][]jobs.Span, error) {
+	over, err := s.cmd.HGetAll(ctx, s.keys.pauses()).Result()
+	if err != nil {
+		return nil, wrap("read the pauses", err)
+	}
+	paused, err := s.Paused(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spans := make(map[string][]jobs.Span, len(over)+len(paused))
+	var done []string
+	for job, text := range over {
+		for _, one := range strings.Fields(text) {
+			from, to, _ := strings.Cut(one, "-")
+			span := jobs.Span{From: fromMillis(toInt(from)), To: fromMillis(toInt(to))}
+			if span.To.After(cursors[job]) {
+				spans[job] = append(spans[job], span)
+			}
+		}
+		if len(spans[job]) == 0 {
+			done = append(done, job)
+		}
+	}
+	if len(done) > 0 {
+		if err := s.cmd.HDel(ctx, s.keys.pauses(), done...).Err(); err != nil {
+			return nil, wrap("forget old pauses", err)
+		}
+	}
+	for job, p := range paused {
+		spans[job] = append(spans[job], jobs.Span{From: p.Since})
+	}
+	return spans, nil
 }
 
 // commitChunk keeps one call of commit under some milliseconds of Redis.
@@ -62,15 +100,10 @@ const commitChunk = 250
 // Decisions of one job must follow one another in time order.
 func (s *Store) Commit(ctx context.Context, token string, decisions []jobs.Decision) ([]jobs.Verdict, error) {
 	verdicts := make([]jobs.Verdict, 0, len(decisions))
-	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence()}
+	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence(), s.keys.paused()}
 	for len(decisions) > 0 {
 		n := min(len(decisions), commitChunk)
-		args := make([]any, 0, 3+12*n)
-		args = append(args, token, anyRoute, n)
-		for i := range decisions[:n] {
-			args = appendDecision(args, &decisions[i])
-		}
-		reply, err := s.eval(ctx, commitScript, keys, args...)
+		reply, err := s.eval(ctx, commitScript, keys, commitArgs(token, decisions[:n])...)
 		if err != nil {
 			return verdicts, fmt.Errorf("commit ticks: %w", err)
 		}
@@ -86,16 +119,36 @@ func (s *Store) Commit(ctx context.Context, token string, decisions []jobs.Decis
 	return verdicts, nil
 }
 
-func appendDecision(args []any, d *jobs.Decision) []any {
-	id, wait := "", "0"
-	if d.Outcome == jobs.OutcomeRan || d.Outcome == jobs.OutcomeLate {
-		id = jobs.TickRunID(d.Job.Name, d.Tick)
+// commitArgs puts the specs of the jobs in front of their decisions. Decisions of
+// one job are neighbours, so each spec goes once.
+func commitArgs(token string, decisions []jobs.Decision) []any {
+	args := make([]any, 0, 3+len(decisions)*(8+specWidth))
+	args = append(args, token, 0)
+	count := 0
+	for i := range decisions {
+		if i == 0 || decisions[i].Job != decisions[i-1].Job {
+			args = appendSpec(args, decisions[i].Job)
+			count++
+		}
 	}
-	if d.Wait {
-		wait = "1"
+	args[1] = count
+	args = append(args, len(decisions))
+	index := 0
+	for i := range decisions {
+		d := &decisions[i]
+		if i == 0 || d.Job != decisions[i-1].Job {
+			index++
+		}
+		id, wait := "", "0"
+		if d.Outcome == jobs.OutcomeRan || d.Outcome == jobs.OutcomeLate {
+			id = jobs.TickRunID(d.Job.Name, d.Tick)
+		}
+		if d.Wait {
+			wait = "1"
+		}
+		args = append(args, index, millis(d.Tick), millis(d.Until), d.Count, string(d.Outcome), text(d.Reason), wait, id)
 	}
-	return append(args, d.Job.Name, millis(d.Tick), millis(d.Until), d.Count, string(d.Outcome), text(d.Reason), wait,
-		d.Job.Timing, id, d.Job.Priority, string(d.Job.Overlap), d.Job.Digest)
+	return args
 }
 
 func decodeVerdict(kind, detail any) jobs.Verdict {
@@ -139,7 +192,7 @@ func (s *Store) Sweep(ctx context.Context, token string, takeRunning bool) (more
 	}
 	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.leases(), s.keys.nodes(), s.keys.recent(), s.keys.events(), s.keys.sequence()}
 	for range 20 {
-		reply, err := s.eval(ctx, sweepScript, keys, token, take, offset, sweepChunk, anyRoute)
+		reply, err := s.eval(ctx, sweepScript, keys, token, take, offset, sweepChunk)
 		if err != nil {
 			return false, fmt.Errorf("sweep leases: %w", err)
 		}

@@ -87,7 +87,7 @@ func (s *Store) Exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs.Ex
 }
 
 func (s *Store) finishCall(results []jobs.Result) *call {
-	args := make([]any, 0, 2+8*len(results))
+	args := make([]any, 0, 2+9*len(results))
 	args = append(args, s.opts.Node, len(results))
 	for i := range results {
 		r := &results[i]
@@ -95,7 +95,7 @@ func (s *Store) finishCall(results []jobs.Result) *call {
 		if r.ExitCode != nil {
 			code = strconv.Itoa(*r.ExitCode)
 		}
-		args = append(args, r.RunID, r.Token, string(r.Status), r.RetryIn.Milliseconds(), code, text(r.Error), r.OutputBytes, r.LogBytes)
+		args = append(args, r.RunID, r.Token, string(r.Status), r.RetryIn.Milliseconds(), code, text(r.Error), r.OutputBytes, r.LogBytes, r.FailedStep)
 	}
 	return &call{script: finishScript, args: args,
 		keys: []string{s.keys.probe(), s.keys.leases(), s.keys.recent(), s.keys.events(), s.keys.sequence()}}
@@ -104,12 +104,22 @@ func (s *Store) finishCall(results []jobs.Result) *call {
 func (s *Store) claimCall(req jobs.ExchangeRequest) *call {
 	return &call{script: claimScript,
 		keys: []string{s.keys.probe(), s.keys.leases(), s.keys.claim(s.opts.Boot), s.keys.events(), s.keys.sequence(), s.keys.term()},
-		args: []any{req.Lane, req.ClaimID, s.opts.Node, s.opts.Boot, min(req.Want, jobs.MaxBatch), s.opts.Lease.Milliseconds(),
-			anyRoute, nodeRoute(s.opts.Boot)}}
+		args: s.claimArgs(req)}
+}
+
+func (s *Store) claimArgs(req jobs.ExchangeRequest) []any {
+	serves := s.serving()
+	args := make([]any, 0, 7+len(serves.routes))
+	args = append(args, req.Lane, req.ClaimID, s.opts.Node, s.opts.Boot, min(req.Want, jobs.MaxBatch), s.opts.Lease.Milliseconds(),
+		serves.maxWait.Milliseconds())
+	for _, route := range serves.routes {
+		args = append(args, route)
+	}
+	return args
 }
 
 // claimWidth is how many values lua/claim.lua returns for a run.
-const claimWidth = 9
+const claimWidth = 10
 
 func decodeClaims(reply any) ([]jobs.Claim, bool, error) {
 	v, ok := reply.([]any)
@@ -136,9 +146,37 @@ func decodeClaims(reply any) ([]jobs.Claim, bool, error) {
 				return nil, false, fmt.Errorf("claim runs: params of %s: %w", c.RunID, err)
 			}
 		}
+		if rest := toString(v[9]); rest != "" {
+			if err := decodeRest(&c, rest); err != nil {
+				return nil, false, fmt.Errorf("claim runs: %s: %w", c.RunID, err)
+			}
+		}
 		claims = append(claims, c)
 	}
 	return claims, more, nil
+}
+
+// decodeRest reads what only some runs have; lua/claim.lua writes it.
+func decodeRest(c *jobs.Claim, text string) error {
+	var r struct {
+		Step     int        `json:"step"`
+		Undoing  bool       `json:"undoing"`
+		Rollback []string   `json:"rollback"`
+		Failure  string     `json:"failure"`
+		FailedAt string     `json:"failed_at"`
+		UpJob    string     `json:"up_job"`
+		UpRun    string     `json:"up_run"`
+		UpStatus jobs.State `json:"up_status"`
+		UpError  string     `json:"up_error"`
+	}
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return err
+	}
+	c.Step, c.Undoing, c.Rollback, c.Failure, c.FailedAt = r.Step, r.Undoing, r.Rollback, r.Failure, r.FailedAt
+	if r.UpRun != "" {
+		c.Upstream = &jobs.Upstream{Job: r.UpJob, RunID: r.UpRun, Status: r.UpStatus, Error: r.UpError}
+	}
+	return nil
 }
 
 // Renew renews leases; the answers are in the order of refs.
@@ -171,8 +209,8 @@ func (s *Store) Renew(ctx context.Context, refs []jobs.LeaseRef) ([]jobs.RenewAn
 func (s *Store) Release(ctx context.Context, releases []jobs.Release) error {
 	for len(releases) > 0 {
 		n := min(len(releases), 250)
-		args := make([]any, 0, 3+4*n)
-		args = append(args, s.opts.Node, anyRoute, n)
+		args := make([]any, 0, 2+4*n)
+		args = append(args, s.opts.Node, n)
 		for _, r := range releases[:n] {
 			args = append(args, r.RunID, r.Token, string(r.Kind), text(r.Reason))
 		}
@@ -200,7 +238,7 @@ func (s *Store) WaitBell(ctx context.Context) (bool, error) {
 	}
 	timed, cancel := context.WithTimeout(context.WithoutCancel(ctx), bellPoll+2*time.Second)
 	defer cancel()
-	token, err := s.block.BLPop(timed, bellPoll, s.keys.bell(anyRoute), s.keys.bell(nodeRoute(s.opts.Boot))).Result()
+	token, err := s.block.BLPop(timed, bellPoll, s.serving().bells...).Result()
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
@@ -220,40 +258,6 @@ func (s *Store) ReturnBell(ctx context.Context) error {
 	defer cancel()
 	return wrap("return the bell token", s.cmd.LPush(ctx, s.rung, "1").Err())
 }
-
-// Trigger starts a run that no tick asked for.
-func (s *Store) Trigger(ctx context.Context, req jobs.TriggerRequest) (jobs.TriggerReply, error) {
-	id, params := jobs.ManualRunID(req.Job.Name, req.Unique), ""
-	if len(req.Params) > 0 {
-		b, err := json.Marshal(req.Params)
-		if err != nil {
-			return jobs.TriggerReply{}, fmt.Errorf("trigger %s: %w", req.Job.Name, err)
-		}
-		params = string(b)
-	}
-	reply, err := s.eval(ctx, triggerScript,
-		[]string{s.keys.probe(), s.keys.request(req.Job.Name, req.RequestID), s.keys.events(), s.keys.sequence()},
-		anyRoute, req.Job.Name, id, req.RequestID, requestKeep.Milliseconds(), req.Job.Priority, string(req.Job.Overlap),
-		req.Job.Digest, params, text(req.Reason), text(req.By))
-	if err != nil {
-		return jobs.TriggerReply{}, fmt.Errorf("trigger %s: %w", req.Job.Name, err)
-	}
-	v, _ := reply.([]any)
-	if len(v) != 2 {
-		return jobs.TriggerReply{}, fmt.Errorf("trigger %s: unexpected reply %v", req.Job.Name, reply)
-	}
-	switch id := toString(v[1]); toString(v[0]) {
-	case "busy":
-		return jobs.TriggerReply{InTheWay: id}, nil
-	case "repeated":
-		return jobs.TriggerReply{RunID: id, Repeated: true}, nil
-	default:
-		return jobs.TriggerReply{RunID: id}, nil
-	}
-}
-
-// requestKeep is how long the same request id means the same run.
-const requestKeep = 24 * time.Hour
 
 // Down reports whether err proves that Redis itself is not serving.
 func (s *Store) Down(err error) bool { return ClassOf(err) == Down }

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,8 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 		[]string{s.keys.probe(), s.keys.nodes(), s.keys.node(s.opts.Node), s.keys.events(), s.keys.sequence()},
 		s.opts.Node, s.opts.Boot, nodeKeep.Milliseconds(), strings.Join(digests, " "),
 		"slots", n.Slots, "running", n.Running, "started_at", millis(n.StartedAt),
-		"clock_offset_ms", s.ClockOffset().Milliseconds(), "version", text(n.Version))
+		"clock_offset_ms", s.ClockOffset().Milliseconds(), "version", text(n.Version),
+		"routes", strings.Join(n.Routes, " "), "pool", n.Pool, "labels", joinLabels(n.Labels))
 	if err != nil {
 		return "", fmt.Errorf("heartbeat: %w", err)
 	}
@@ -76,4 +78,25 @@ func (s *Store) Leave(ctx context.Context) error {
 		return fmt.Errorf("leave: %w", err)
 	}
 	return nil
+}
+
+// joinLabels and splitLabels write labels as "k=v,k=v"; the schedule file and the
+// flags keep commas out of them.
+func joinLabels(labels map[string]string) string {
+	parts := make([]string, 0, len(labels))
+	for k, v := range labels {
+		parts = append(parts, k+"="+v)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ",")
+}
+
+func splitLabels(text string) map[string]string {
+	labels := make(map[string]string)
+	for part := range strings.SplitSeq(text, ",") {
+		if k, v, ok := strings.Cut(part, "="); ok {
+			labels[k] = v
+		}
+	}
+	return labels
 }

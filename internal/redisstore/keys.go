@@ -28,6 +28,10 @@ func (k keys) log(id string) string          { return k.prefix + "log:" + id }
 func (k keys) active(job string) string      { return k.prefix + "active:" + job }
 func (k keys) ledger(job string) string      { return k.prefix + "ledger:" + job }
 func (k keys) history(job string) string     { return k.prefix + "history:" + job }
+func (k keys) paused() string                { return k.prefix + "paused" }
+func (k keys) pauses() string                { return k.prefix + "pauses" }
+func (k keys) rollback(id string) string     { return k.prefix + "rollback:" + id }
+func (k keys) waiting(job string) string     { return k.prefix + "waiting:" + job }
 func (k keys) failures(job string) string    { return k.prefix + "failures:" + job }
 func (k keys) node(name string) string       { return k.prefix + "node:" + name }
 func (k keys) claim(boot string) string      { return k.prefix + "claim:" + boot }
@@ -42,9 +46,6 @@ func (k keys) queue(route, priority string) string {
 func (k keys) request(job, id string) string {
 	return k.prefix + "request:" + job + ":" + id
 }
-
-// anyRoute is the route of runs that every node may take.
-const anyRoute = "any"
 
 // nodeRoute is the route of runs that one process alone may take. It is named
 // after the boot id, not the node's name, so that two processes that were given

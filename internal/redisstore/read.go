@@ -17,9 +17,15 @@ import (
 // Run returns one run; ErrNotFound when the store has none of that id.
 func (s *Store) Run(ctx context.Context, id string) (jobs.Run, error) {
 	var h map[string]string
-	err := s.retry(ctx, "read run "+id, func(ctx context.Context) (err error) {
-		h, err = s.cmd.HGetAll(ctx, s.keys.run(id)).Result()
-		return err
+	var rollback []string
+	err := s.retry(ctx, "read run "+id, func(ctx context.Context) error {
+		pipe := s.cmd.Pipeline()
+		hash, list := pipe.HGetAll(ctx, s.keys.run(id)), pipe.LRange(ctx, s.keys.rollback(id), 0, -1)
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+		h, rollback = hash.Val(), list.Val()
+		return nil
 	})
 	if err != nil {
 		return jobs.Run{}, err
@@ -27,7 +33,9 @@ func (s *Store) Run(ctx context.Context, id string) (jobs.Run, error) {
 	if len(h) == 0 {
 		return jobs.Run{}, fmt.Errorf("run %s: %w", id, ErrNotFound)
 	}
-	return decodeRun(id, h)
+	r, err := decodeRun(id, h)
+	r.Rollback = rollback
+	return r, err
 }
 
 // RunFilter narrows Runs. The zero value means the latest 50 of all jobs.
@@ -98,7 +106,7 @@ func (s *Store) candidates(ctx context.Context, f RunFilter) ([]string, error) {
 	} else {
 		// The newest waiting runs stand on the left of their queues.
 		for priority := range 10 {
-			lists = append(lists, pipe.LRange(ctx, s.keys.queue(anyRoute, strconv.Itoa(priority)), 0, int64(f.Limit)))
+			lists = append(lists, pipe.LRange(ctx, s.keys.queue(jobs.AnyRoute, strconv.Itoa(priority)), 0, int64(f.Limit)))
 		}
 		lists = append(lists, pipe.ZRevRange(ctx, s.keys.leases(), 0, 4999), pipe.LRange(ctx, s.keys.recent(), 0, take))
 	}
@@ -185,7 +193,8 @@ func (s *Store) Nodes(ctx context.Context) ([]jobs.Node, error) {
 		digest, _, _ := strings.Cut(h["schedules"], " ")
 		n := jobs.Node{Name: name, Boot: h["boot"], Digest: digest, Slots: int(number("slots")), Running: int(number("running")),
 			SeenAt: fromMillis(number("seen_at")), StartedAt: fromMillis(number("started_at")),
-			ClockOffset: time.Duration(number("clock_offset_ms")) * time.Millisecond, Version: h["version"]}
+			ClockOffset: time.Duration(number("clock_offset_ms")) * time.Millisecond, Version: h["version"],
+			Pool: h["pool"], Labels: splitLabels(h["labels"]), Routes: strings.Fields(h["routes"])}
 		// The token begins with node:boot, so a namesake is not taken for the leader.
 		if led && strings.HasPrefix(lead.Token, name+":"+n.Boot+":") {
 			n.Leader, n.Epoch = true, lead.Epoch

@@ -44,11 +44,19 @@ var (
 	heartbeatScript = newScript("heartbeat")
 	leaveScript     = newScript("leave")
 	announceScript  = newScript("announce")
+
+	stepScript           = newScript("step")
+	undoneScript         = newScript("undone")
+	cancelScript         = newScript("cancel")
+	resumeRollbackScript = newScript("resume_rollback")
+	pauseScript          = newScript("pause")
+	resumeScript         = newScript("resume")
 )
 
 func allScripts() []*script {
 	return []*script{termScript, adoptScript, commitScript, triggerScript, claimScript, finishScript,
-		renewScript, releaseScript, sweepScript, heartbeatScript, leaveScript, announceScript}
+		renewScript, releaseScript, sweepScript, heartbeatScript, leaveScript, announceScript,
+		stepScript, undoneScript, cancelScript, resumeRollbackScript, pauseScript, resumeScript}
 }
 
 var usesLine = regexp.MustCompile(`(?m)^-- Uses: (.*)$`)

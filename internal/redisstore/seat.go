@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	redsyncredis "github.com/go-redsync/redsync/v4/redis"
@@ -67,11 +68,22 @@ func (s *Store) Resigned(ctx context.Context, token, node string) error {
 // feeds it, and a message may be lost.
 func (s *Store) Vacancies() <-chan struct{} { return s.vacant }
 
-const controlVacant = "vacant"
+// The messages of the control channel.
+const (
+	controlVacant = "vacant"
+	controlCancel = "cancel " // and the id of a run
+)
 
 // ReceiveControl listens to the control channel until ctx ends.
 func (s *Store) ReceiveControl(ctx context.Context) error {
 	return s.receive(ctx, s.keys.control(), func(payload string, _ bool) {
+		if id, ok := strings.CutPrefix(payload, controlCancel); ok {
+			select {
+			case s.cancels <- id:
+			default: // the next renewal says it too
+			}
+			return
+		}
 		if payload != controlVacant && payload != "" {
 			return
 		}

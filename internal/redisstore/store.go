@@ -11,10 +11,13 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"carillon/jobs"
 )
 
 // Options say which Redis, and as whom. Only URL is required to read.
@@ -41,8 +44,10 @@ type Store struct {
 	block *redis.Client // the bell alone: it sits in BLPOP
 	sub   *redis.Client // pub/sub
 
-	vacant chan struct{}
-	rung   string // the bell that WaitBell took a token from
+	vacant  chan struct{}
+	cancels chan string
+	served  atomic.Pointer[serves]
+	rung    string // the bell that WaitBell took a token from
 }
 
 // namespacePattern keeps the hash tag and the glob patterns of ACLs intact.
@@ -70,12 +75,14 @@ func Open(opts Options) (*Store, error) {
 		base.Dialer = opts.Dialer
 	}
 	s := &Store{
-		opts:   opts,
-		keys:   newKeys(opts.Namespace),
-		log:    opts.Logger,
-		clock:  newClock(opts.Lease / 6),
-		vacant: make(chan struct{}, 1),
+		opts:    opts,
+		keys:    newKeys(opts.Namespace),
+		log:     opts.Logger,
+		clock:   newClock(opts.Lease / 6),
+		vacant:  make(chan struct{}, 1),
+		cancels: make(chan string, 256),
 	}
+	s.Serve([]string{jobs.AnyRoute}, defaultMaxWait)
 	s.cmd = client(base, 2*time.Second, 16)
 	// After as many failed dials as the pool is large, the client refuses every call
 	// and looks again only once a second: too seldom for a short leader TTL.
@@ -146,6 +153,13 @@ func Redact(raw string) string {
 
 // Addr is the Redis address without credentials, for people.
 func (s *Store) Addr() string { return s.cmd.Options().Addr }
+
+// What the schedule file says when it says nothing; the same as in jobs.
+const (
+	defaultMaxWait      = 10 * time.Minute
+	defaultUnroutable   = 10 * time.Minute
+	defaultCrashRetries = 3
+)
 
 // Close closes every connection. Calls under way fail.
 func (s *Store) Close() error {

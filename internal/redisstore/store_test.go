@@ -108,9 +108,9 @@ func TestARunsWholeLife(t *testing.T) {
 		_, err := s.Heartbeat(ctx, jobs.Node{Slots: 4}, []*jobs.Schedule{{Digest: "s1", Jobs: []*jobs.Job{j}}})
 		require.NoError(t, err)
 
-		cursors, err := s.Adopt(ctx, token, []*jobs.Job{j})
+		adopted, err := s.Adopt(ctx, token, []*jobs.Job{j})
 		require.NoError(t, err)
-		require.WithinDuration(t, time.Now(), cursors["backup"], 2*time.Second)
+		require.WithinDuration(t, time.Now(), adopted.Cursors["backup"], 2*time.Second)
 
 		tick := s.Now().Truncate(time.Second)
 		setCursor(t, s, j, tick.Add(-10*time.Second))
@@ -290,10 +290,10 @@ func TestAdoptMovesWhatChanged(t *testing.T) {
 		}
 		changed := *changes
 		changed.Timing = "other"
-		cursors, err := s.Adopt(ctx, token, []*jobs.Job{stays, &changed})
+		adopted, err := s.Adopt(ctx, token, []*jobs.Job{stays, &changed})
 		require.NoError(t, err)
-		require.Equal(t, past, cursors["stays"], "an unchanged job loses no tick")
-		require.WithinDuration(t, s.Now(), cursors["changes"], 2*time.Second)
+		require.Equal(t, past, adopted.Cursors["stays"], "an unchanged job loses no tick")
+		require.WithinDuration(t, s.Now(), adopted.Cursors["changes"], 2*time.Second)
 		ledger, err := s.Ledger(ctx, "changes", 10)
 		require.NoError(t, err)
 		require.Equal(t, "schedule changed", ledger[0].Reason)
@@ -302,9 +302,9 @@ func TestAdoptMovesWhatChanged(t *testing.T) {
 		all, err := s.Cursors(ctx)
 		require.NoError(t, err)
 		require.Contains(t, all, "leaves", "its cursor is kept for a week")
-		cursors, err = s.Adopt(ctx, token, []*jobs.Job{stays, &changed, leaves})
+		adopted, err = s.Adopt(ctx, token, []*jobs.Job{stays, &changed, leaves})
 		require.NoError(t, err)
-		require.WithinDuration(t, s.Now(), cursors["leaves"], 2*time.Second, "no phantom ticks on return")
+		require.WithinDuration(t, s.Now(), adopted.Cursors["leaves"], 2*time.Second, "no phantom ticks on return")
 		ledger, err = s.Ledger(ctx, "leaves", 10)
 		require.NoError(t, err)
 		require.Equal(t, "not in schedule", ledger[0].Reason)
@@ -550,7 +550,7 @@ func TestPriorityAndRepeatedClaims(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, other.Claims, 1)
 		require.False(t, other.More)
-		require.Zero(t, s.cmd.Exists(ctx, s.keys.priorities(anyRoute)).Val())
+		require.Zero(t, s.cmd.Exists(ctx, s.keys.priorities(jobs.AnyRoute)).Val())
 	})
 }
 

@@ -12,7 +12,7 @@ if h[1] == 'rolling_back' then return { 1, h[1] } end
 if not can_move(h[1], 'rolling_back') or h[1] ~= 'rollback_failed' or not undoable(id) then return { 0, h[1] } end
 redis.call('PERSIST', key)
 redis.call('PERSIST', KEYS[3])
-redis.call('HDEL', key, 'finished_at', 'rollback_error', 'undo_crashes')
+redis.call('HDEL', key, 'finished_at', 'rollback_error', 'undo_crashes', 'undo_lost')
 redis.call('LREM', P .. 'history:' .. h[2], 0, id)
 redis.call('LREM', P .. 'failures:' .. h[2], 0, id)
 redis.call('LREM', P .. 'recent', 0, id)
