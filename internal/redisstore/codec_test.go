@@ -21,7 +21,7 @@ func TestDecodeLedgerRefusesWhatItCannotRead(t *testing.T) {
 }
 
 func TestDecodeRunRefusesAnUnknownStatus(t *testing.T) {
-	_, err := decodeRun("j@x", map[string]string{"status": "rolling_back"})
+	_, err := decodeRun("j@x", map[string]string{"status": "exploded"})
 	require.ErrorContains(t, err, "newer carillon")
 	_, err = decodeRun("j@x", map[string]string{"status": "queued", "params": "{"})
 	require.ErrorContains(t, err, "params")

@@ -188,8 +188,8 @@ local function follow(id, job, state, failure, followers, events)
         if paused(spec.job) then
           why = 'paused'
         elseif spec.every then
-          local n
-          n, _, way, why = everywhere(new, spec, 'after', more, events)
+          local n, refused
+          n, refused, way, why = everywhere(new, spec, 'after', more, events)
           queued = n > 0
           if not queued and not why then why = 'no live node serves it' end
         else

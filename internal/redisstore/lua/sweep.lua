@@ -174,6 +174,7 @@ for _, route in ipairs(redis.call('SMEMBERS', P .. 'routes')) do
           events[#events + 1] = '{"type":"unroutable","job":"' .. h[5] .. '","run":"' .. id .. '","reason":"no live node serves ' .. route .. '"}'
         end
       end
+      if redis.call('EXISTS', queue_key(route, priority)) == 0 then redis.call('ZREM', P .. 'priorities:' .. route, priority) end
     end
   end
 end
