@@ -47,6 +47,32 @@ func TestDigestsStayTheSameFromReleaseToRelease(t *testing.T) {
 	assert.Equal(t, "0e126084d352a33a", s.Digest)
 }
 
+// The keys that came later are in no digest of a job that does without them, so
+// that an upgrade parks nobody's runs.
+func TestNewKeysLeaveOldDigestsAlone(t *testing.T) {
+	for _, c := range []struct{ text, definition, timing, schedule string }{
+		{`{run: echo}`, "61babbc16295c7a6", "fd4bc992188f88ca", "6e889fe1fc4e9368"},
+		{`{schedule: ["@hourly", "0 2 * * *"], command: [./backup.sh, --full], env: {A: b}, dir: /srv, user: backup, timeout: 30m}`,
+			"94397403903cc14f", "837343c24ba42aa6", "a49312088144506c"},
+		{`{http: {method: POST, url: "http://h/", headers: {accept: text/plain}, body: x, expect: [200, 204]}, retry: {attempts: 5, backoff: 1s, factor: 1.5, max_backoff: 1m}}`,
+			"c6623990a0ba2572", "fd4bc992188f88ca", "6482cedf717a2f60"},
+		{`{func: report, enabled: false, overlap: allow, priority: 9, catch_up: {policy: all, window: 1h, max: 3}}`,
+			"a12ede02e356bfeb", "6f45acebbc6e6756", "f923310418beb83a"},
+		{`{run: echo, description: text, timezone: Europe/Berlin, schedule: "30 2 * * *", params: {day: {pattern: "[0-9]+", default: "1"}, b: {required: false}}}`,
+			"bd539c87b4edc5b9", "5328e56330642179", "06f175c3c34ef63c"},
+		// what the defaults say anyway
+		{`{run: echo, retry: {attempts: 1, not_on: [127, 126]}, crash_retries: 3, on_lost: kill, delivery: at-least-once, unroutable_after: 600s, every_node: false}`,
+			"61babbc16295c7a6", "fd4bc992188f88ca", "6e889fe1fc4e9368"},
+	} {
+		s, j := oneJob(t, "jobs: {a: "+c.text+"}")
+		assert.Equal(t, c.definition, j.Digest, c.text)
+		assert.Equal(t, c.timing, j.Timing, c.text)
+		assert.Equal(t, c.schedule, s.Digest, c.text)
+	}
+	s, _ := oneJob(t, "max_wait: 10m\ngroups: {unused: {}}\njobs: {a: {run: echo}}")
+	assert.Equal(t, "6e889fe1fc4e9368", s.Digest)
+}
+
 func TestEachChangeReachesTheRightDigest(t *testing.T) {
 	base, job := oneJob(t, "jobs: {a: {schedule: \"@hourly\", run: echo}}")
 	for _, c := range []struct {
@@ -63,6 +89,13 @@ func TestEachChangeReachesTheRightDigest(t *testing.T) {
 		{`{schedule: "@hourly", run: echo, timeout: 1s}`, true, false},
 		{`{schedule: "@hourly", run: echo, retry: {attempts: 2}}`, true, false},
 		{`{schedule: "@hourly", run: echo, params: {a: {default: ""}}}`, true, false},
+		{`{schedule: "@hourly", run: echo, undo: {run: echo}}`, true, false},
+		{`{schedule: "@hourly", steps: [{name: a, run: echo}]}`, true, false},
+		{`{schedule: "@hourly", run: echo, retry: {on: [1]}}`, true, false},
+		{`{schedule: "@hourly", run: echo, retry: {not_on: [1]}}`, true, false},
+		{`{schedule: "@hourly", run: echo, retry: {not_on: []}}`, true, false},
+		{`{schedule: "@hourly", run: echo, on_lost: keep}`, true, false},
+		{`{schedule: "@hourly", run: echo, secrets: {A: {env: A}}}`, true, false},
 		{`{schedule: "@daily", run: echo}`, false, true},
 		{`{schedule: ["@hourly", "@daily"], run: echo}`, false, true},
 		{`{schedule: "@hourly", run: echo, timezone: Europe/Berlin}`, false, true},
@@ -71,12 +104,79 @@ func TestEachChangeReachesTheRightDigest(t *testing.T) {
 		{`{schedule: "@hourly", run: echo, description: x}`, false, false},
 		{`{schedule: "@hourly", run: echo, priority: 1}`, false, false},
 		{`{schedule: "@hourly", run: echo, overlap: allow}`, false, false},
+		{`{schedule: "@hourly", run: echo, overlap: queue}`, false, false},
+		{`{schedule: "@hourly", run: echo, overlap: replace}`, false, false},
 		{`{schedule: "@hourly", run: echo, catch_up: all}`, false, false},
+		{`{schedule: "@hourly", run: echo, group: g}`, false, false},
+		{`{schedule: "@hourly", run: echo, pool: p}`, false, false},
+		{`{schedule: "@hourly", run: echo, nodes: {a: b}}`, false, false},
+		{`{schedule: "@hourly", run: echo, every_node: true}`, false, false},
+		{`{schedule: "@hourly", run: echo, crash_retries: 4}`, false, false},
+		{`{schedule: "@hourly", run: echo, delivery: at-most-once}`, false, false},
+		{`{schedule: "@hourly", run: echo, unroutable_after: 1m}`, false, false},
 	} {
-		s, j := oneJob(t, "jobs: {a: "+c.text+"}")
+		s, j := oneJob(t, "groups: {g: {}}\njobs: {a: "+c.text+"}")
 		assert.Equal(t, c.definition, j.Digest != job.Digest, "definition of %s", c.text)
 		assert.Equal(t, c.timing, j.Timing != job.Timing, "timing of %s", c.text)
 		assert.NotEqual(t, base.Digest, s.Digest, "schedule of %s", c.text)
+	}
+}
+
+// Texts in one line differ in one thing each, so all of their digests do.
+func TestEverythingThatAnAttemptExecutesIsInItsDigest(t *testing.T) {
+	for _, texts := range [][]string{
+		{
+			`steps: [{name: a, run: echo}]`, `steps: [{name: b, run: echo}]`, `steps: [{name: a, run: echo 2}]`, `steps: [{name: a, command: [echo]}]`,
+			`steps: [{name: a, run: echo, timeout: 1s}]`, `steps: [{name: a, run: echo, retry: {attempts: 2}}]`,
+			`steps: [{name: a, run: echo, retry: {on: [1]}}]`, `steps: [{name: a, run: echo, retry: {not_on: []}}]`,
+			`steps: [{name: a, run: echo, undo: {run: back}}]`, `steps: [{name: a, run: echo, undo: {run: back 2}}]`,
+			`steps: [{name: a, run: echo, undo: {run: back, timeout: 1s}}]`, `steps: [{name: a, run: echo, undo: {run: back, retry: {attempts: 2}}}]`,
+			`steps: [{name: a, run: echo}, {name: b, run: echo 2}]`, `steps: [{name: b, run: echo 2}, {name: a, run: echo}]`,
+			`run: echo`, `{run: echo, undo: {run: back}}`, `{run: echo, undo: {run: back, timeout: 1s}}`,
+		},
+		{
+			`{run: echo, params: {p: {required: false}}}`, `{run: echo, params: {p: {required: false, type: integer}}}`,
+			`{run: echo, params: {p: {required: false, enum: [a, b]}}}`, `{run: echo, params: {p: {required: false, enum: [a, c]}}}`,
+		},
+		{
+			`{run: echo, secrets: {A: {env: A}}}`, `{run: echo, secrets: {B: {env: A}}}`, `{run: echo, secrets: {A: {env: B}}}`, `{run: echo, secrets: {A: {file: /A}}}`,
+		},
+	} {
+		seen := map[string]string{}
+		for _, text := range texts {
+			if text[0] != '{' {
+				text = "{" + text + "}"
+			}
+			_, j := oneJob(t, "jobs: {a: "+text+"}")
+			assert.Empty(t, seen[j.Digest], "has the digest of %s", text)
+			seen[j.Digest] = text
+		}
+	}
+	_, one := oneJob(t, `jobs: {a: {run: echo, params: {p: {required: false, enum: [a, b]}}, secrets: {A: {env: A}, B: {env: B}}, retry: {on: [2, 1]}}}`)
+	_, two := oneJob(t, `jobs: {a: {run: echo, params: {p: {required: false, enum: [b, a]}}, secrets: {B: {env: B}, A: {env: A}}, retry: {on: [1, 2, 1]}}}`)
+	assert.Equal(t, one.Digest, two.Digest, "an order that means nothing")
+}
+
+func TestWhatShapesTheScheduleIsInItsDigest(t *testing.T) {
+	seen := map[string]string{}
+	for _, text := range []string{
+		`jobs: {a: {run: echo}, b: {run: echo}}`,
+		`{max_wait: 1m, jobs: {a: {run: echo}, b: {run: echo}}}`,
+		`{groups: {g: {}}, jobs: {a: {run: echo, group: g}, b: {run: echo}}}`,
+		`{groups: {g: {limit: 2}}, jobs: {a: {run: echo, group: g}, b: {run: echo}}}`,
+		`{groups: {h: {}}, jobs: {a: {run: echo, group: h}, b: {run: echo}}}`,
+		`jobs: {a: {run: echo, after: {job: b}}, b: {run: echo}}`,
+		`jobs: {a: {run: echo, after: {job: b, when: failure}}, b: {run: echo}}`,
+		`jobs: {a: {run: echo}, b: {run: echo, after: {job: a}}}`,
+		`jobs: {a: {run: echo, overlap: allow}, b: {run: echo}}`,
+		`jobs: {a: {run: echo, overlap: allow, max_running: 2}, b: {run: echo}}`,
+		`jobs: {a: {run: echo, nodes: {x: y}}, b: {run: echo}}`,
+		`jobs: {a: {run: echo, nodes: {x: z}}, b: {run: echo}}`,
+	} {
+		s, j := oneJob(t, text)
+		assert.Empty(t, seen[s.Digest], "has the digest of %s", text)
+		seen[s.Digest] = text
+		assert.Equal(t, "61babbc16295c7a6", j.Digest, "what an attempt executes is the same in %s", text)
 	}
 }
 

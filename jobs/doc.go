@@ -25,19 +25,31 @@
 // merge keys work; what they expand to is bounded.
 //
 // The files, in the order of reading: syntax.go makes nodes of text, decode.go
-// walks them, scalars.go reads single values, file.go, fields.go,
-// fields_http.go and fields_params.go know the keys, hints.go guesses what was
-// meant.
+// walks them, scalars.go reads single values. The keys are known to file.go and
+// fields.go, and one file each for what several places have in common
+// (fields_action.go, fields_http.go, fields_retry.go) or what has rules of its
+// own (fields_steps.go, fields_after.go, fields_route.go, fields_params.go,
+// fields_secrets.go). hints.go guesses what was meant.
+//
+// # Secrets
+//
+// A file says where a node finds a secret, never the secret. Because somebody
+// will write one in all the same, no message about a secret repeats a value.
 //
 // # Digests
 //
 // Three hashes, of meaning and not of layout. [Job.Digest] covers what an
-// attempt executes and how it is retried: a run carries it, so that a node with
-// another definition hands the run back. [Job.Timing] covers when the job
-// fires: its cursor carries it, so that a changed expression begins now instead
-// of catching up on ticks that never were. [Schedule.Digest] covers all jobs
-// and, beyond these two, catch-up, overlap, priority and description: two nodes
-// with the same one behave the same.
+// attempt executes and what decides its course on the node: a run carries it,
+// so that a node with another definition hands the run back. [Job.Timing]
+// covers when the job fires: its cursor carries it, so that a changed expression
+// begins now instead of catching up on ticks that never were. [Schedule.Digest]
+// covers all jobs and, beyond these two, what the leader does with them: two
+// nodes with the same one behave the same. A key that is new is in no digest of
+// a job that does without it.
+//
+// # States
+//
+// A run's [State] moves along one table. docs/states.md draws it.
 //
 // # Ticks
 //

@@ -96,11 +96,15 @@ func TestReferenceScheduleLoads(t *testing.T) {
 	assert.Empty(t, s.Redis, "the reference must start without a Redis")
 	for _, j := range s.Jobs {
 		assert.NotEmpty(t, j.Description, j.Name)
-		if j.Action.Kind == ActionHTTP {
-			assert.False(t, j.Enabled, "%s needs a network", j.Name)
+		for _, a := range j.Actions() {
+			if a.Kind == ActionHTTP {
+				assert.False(t, j.Enabled, "%s needs a network", j.Name)
+			}
+			assert.NotEqual(t, ActionFunc, a.Kind, "%s needs a handler", j.Name)
 		}
-		assert.NotEqual(t, ActionFunc, j.Action.Kind, "%s needs a handler", j.Name)
 		assert.Empty(t, j.User, "%s needs root", j.Name)
+		assert.Empty(t, j.Secrets, "%s needs a secret", j.Name)
+		assert.Equal(t, AnyRoute, j.Route(), "%s needs a node of its own", j.Name)
 		_, err := j.BindParams(nil)
 		assert.NoError(t, err, "a bare trigger of %s", j.Name)
 	}

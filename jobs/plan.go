@@ -55,7 +55,8 @@ const (
 	OnLostKeep OnLost = "keep" // it may finish, and another may start meanwhile
 )
 
-// Delivery says what becomes of a run whose node was lost.
+// Delivery says what becomes of a run whose node was lost. It says nothing about
+// failures: their outcome is known, so they are retried under both.
 type Delivery string
 
 // The deliveries.

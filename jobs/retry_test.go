@@ -10,6 +10,35 @@ import (
 	"pgregory.net/rapid"
 )
 
+func TestWhatIsWorthAnotherTry(t *testing.T) {
+	code := func(n int) *int { return &n }
+	unwritten := newRetry()
+	only := Retry{On: []int{1, 75}, NotOn: defaultNotOn()}
+	allBut := Retry{NotOn: []int{2}}
+	for _, c := range []struct {
+		retry Retry
+		code  *int
+		want  bool
+	}{
+		{unwritten, nil, true}, // a timeout, a request
+		{unwritten, code(1), true},
+		{unwritten, code(125), true},
+		{unwritten, code(126), false},
+		{unwritten, code(127), false},
+		{unwritten, code(137), true}, // killed
+		{only, nil, true},
+		{only, code(1), true},
+		{only, code(75), true},
+		{only, code(2), false},
+		{only, code(127), false},
+		{allBut, code(2), false},
+		{allBut, code(127), true}, // the list replaces the default
+		{Retry{}, code(127), true},
+	} {
+		assert.Equal(t, c.want, c.retry.Worth(c.code), "%+v %v", c.retry, c.code)
+	}
+}
+
 func TestRetryDelayGrowsToItsCap(t *testing.T) {
 	r := Retry{Attempts: 10, Backoff: 10 * time.Second, Factor: 2, MaxBackoff: time.Minute}
 	for failures, base := range []time.Duration{10, 10, 20, 40, 60, 60, 60} {
