@@ -51,9 +51,11 @@ func (d *decoder) checkLinks(links []link, entries []entry) {
 	}
 	upstream := make(map[string]string, len(links))
 	for _, l := range links {
-		upstream[l.job.Name] = l.job.After.Job
+		if l.job.After.Job != l.job.Name { // said below
+			upstream[l.job.Name] = l.job.After.Job
+		}
 	}
-	reported := map[string]bool{}
+	walked := map[string]bool{} // these are in no circle that is not reported yet
 	for _, l := range links {
 		d.job = l.job.Name
 		at := d.resolve(l.at.value)
@@ -62,32 +64,45 @@ func (d *decoder) checkLinks(links []link, entries []entry) {
 			d.problem(at, "after.job is the job itself, so one run would start the next for ever; name another job")
 		case !declared[name]:
 			d.problem(at, "after.job is %s, which is no job of this file%s", quoted(name), didYouMean(name, names))
-		case !reported[l.job.Name]:
-			if ring := ringOf(l.job.Name, upstream); ring != nil {
-				for _, member := range ring {
-					reported[member] = true
-				}
+		default:
+			if ring := ringFrom(l.job.Name, upstream, walked); ring != nil {
 				d.problem(at, "after closes a circle: %s -> %s, each of them starting the next for ever; take the after of one away",
-					strings.Join(ring, " -> "), ring[0])
+					shownRing(ring), ring[0])
 			}
 		}
 		d.job = ""
 	}
 }
 
-// ringOf lists the jobs of the circle that name is part of, in the order in
-// which they start each other; nil when there is none. A job has one upstream
-// at most, so there is one way to go.
-func ringOf(name string, upstream map[string]string) []string {
-	ring := []string{name}
-	for at := upstream[name]; at != "" && len(ring) <= len(upstream); at = upstream[at] {
-		if at == name {
-			slices.Reverse(ring[1:])
-			return ring
-		}
-		ring = append(ring, at)
+// ringFrom walks from a job to the one it follows, and so on, until it ends or
+// comes to where somebody has walked. It lists the jobs of a circle on that way
+// in the order in which they start each other; nil when there is none. A job has
+// one upstream at most, so there is one way to go.
+func ringFrom(name string, upstream map[string]string, walked map[string]bool) []string {
+	var way []string
+	for at := name; at != "" && !walked[at]; at = upstream[at] {
+		walked[at] = true
+		way = append(way, at)
 	}
-	return nil
+	if len(way) == 0 {
+		return nil
+	}
+	begin := slices.Index(way, upstream[way[len(way)-1]])
+	if begin < 0 {
+		return nil
+	}
+	ring := way[begin:]
+	slices.Reverse(ring[1:])
+	return ring
+}
+
+// shownRing writes a circle for a message, as far as it has room.
+func shownRing(ring []string) string {
+	const most = 12
+	if len(ring) > most {
+		ring = append(slices.Clone(ring[:most-1]), "...", ring[len(ring)-1])
+	}
+	return strings.Join(ring, " -> ")
 }
 
 // follow tells each job which ones its end starts. A resting job (enabled:

@@ -231,3 +231,35 @@ func TestAnAnchorIsWrongOnce(t *testing.T) {
 	_, err := Parse("s.yaml", []byte("defaults: {retry: &r {attempts: 0}}\njobs:\n  a: {run: echo, retry: *r}\n  b: {run: echo, retry: *r}\n"))
 	require.EqualError(t, err, "s.yaml:1:33: retry.attempts is 0; expected a whole number from 1 to 1000")
 }
+
+// chain is n jobs, each after the one before it; the first is after first.
+func chain(n int, first string) []byte {
+	var b strings.Builder
+	b.WriteString("jobs:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  j%d: {run: echo, after: {job: %s}}\n", i, first)
+		first = fmt.Sprintf("j%d", i)
+	}
+	b.WriteString("  root: {run: echo}\n")
+	return []byte(b.String())
+}
+
+func TestALongChainOfJobsIsReadQuickly(t *testing.T) {
+	start := time.Now()
+	s, err := Parse("s.yaml", chain(20_000, "root"))
+	require.NoError(t, err)
+	assert.Equal(t, "j0", s.Job("root").Followers[0].Name)
+	_, err = Parse("s.yaml", chain(20_000, "j19999"))
+	require.EqualError(t, err, `s.yaml:2:32: job "j0": after closes a circle: j0 -> j1 -> j2 -> j3 -> j4 -> j5 -> j6 -> j7 -> j8 -> j9 -> j10 -> ... -> j19999 -> j0, each of them starting the next for ever; take the after of one away`)
+	assert.Less(t, time.Since(start), 20*time.Second)
+}
+
+// A job that hangs on to a circle is not part of it, wherever it stands.
+func TestACircleIsNamedOnce(t *testing.T) {
+	_, err := Parse("s.yaml", []byte("jobs: {x: {run: echo, after: {job: c}}, a: {run: echo, after: {job: c}}, b: {run: echo, after: {job: a}}, c: {run: echo, after: {job: b}}}"))
+	require.Error(t, err)
+	var bad *FileError
+	require.ErrorAs(t, err, &bad)
+	require.Len(t, bad.Problems, 1)
+	assert.Contains(t, bad.Problems[0].Message, "c -> a -> b -> c")
+}

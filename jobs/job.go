@@ -54,7 +54,7 @@ type Job struct {
 	EveryNode       bool              // one run for each live node
 	UnroutableAfter time.Duration     // a run that no live node may take fails after this; default 10 m
 	After           *After            // started by another job's end, or nil
-	Followers       []*Job            // jobs whose After names this one, in file order; filled in by Load
+	Followers       []*Job            // enabled jobs whose After names this one, in file order; filled in by Load
 
 	Digest string // 16 hex digits over what an attempt executes; a run carries it
 	Timing string // 16 hex digits over when the job fires; its cursor carries it
