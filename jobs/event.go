@@ -53,5 +53,6 @@ const (
 	EventCancelAsked    EventType = "canceling"  // somebody called a running run off
 	EventPaused         EventType = "paused"     // a job
 	EventResumed        EventType = "resumed"    // a job
+	EventBackfill       EventType = "backfill"   // somebody asked for past ticks
 	EventUnroutable     EventType = "unroutable" // no live node may take the run"
 )

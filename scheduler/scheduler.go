@@ -28,6 +28,8 @@ type Store interface {
 	// parked for want of a node; runs that are being executed only with
 	// takeRunning. more says that some are left.
 	Sweep(ctx context.Context, token string, takeRunning bool) (more bool, err error)
+	// Feed turns ticks of backfills into runs; left says that more may run later.
+	Feed(ctx context.Context, token string, job func(name string) *jobs.Job) (left bool, err error)
 	// SteadyFor is for how long this node has seen the store answer without a
 	// break and with a clock that kept step.
 	SteadyFor() time.Duration
@@ -79,6 +81,16 @@ func (s *Scheduler) Reload(sched *jobs.Schedule) {
 	case s.reloaded <- struct{}{}:
 	default: // the term will take the newest anyway
 	}
+}
+
+// find returns the definition of a job in the newest schedule, or nil.
+func (s *Scheduler) find(name string) *jobs.Job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.schedule == nil {
+		return nil
+	}
+	return s.schedule.Job(name)
 }
 
 // scheduled takes the jobs that have a schedule, and with them the notice of a

@@ -242,3 +242,6 @@ func (f *fakeStore) accounted(t testing.TB, job *jobs.Job, from, to time.Time) {
 	}
 	require.Equal(t, len(ticks), i, "%s: ticks that are not in the books", job.Name)
 }
+
+// Feed has nothing: backfills are the store's own test.
+func (v *view) Feed(context.Context, string, func(string) *jobs.Job) (bool, error) { return false, nil }

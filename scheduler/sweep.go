@@ -13,6 +13,10 @@ import (
 // waits for it but what has already waited for seconds.
 const sweepEvery = 500 * time.Millisecond
 
+// feedEvery is how long the next tick of a backfill waits at most after the run
+// before it has ended.
+const feedEvery = 100 * time.Millisecond
+
 // sweep is the other half of a term: beside the ticks, never in front of them.
 // It returns nil when ctx ends and an error when the token no longer holds the
 // seat.
@@ -25,6 +29,10 @@ func (t *term) sweep(ctx context.Context) error {
 	var words throttle
 	for failures := 0; ctx.Err() == nil; {
 		more, err := t.store.Sweep(ctx, t.token, t.takeRunning())
+		fed := false
+		if err == nil {
+			fed, err = t.store.Feed(ctx, t.token, t.find)
+		}
 		switch {
 		case errors.Is(err, leader.ErrFenced):
 			return fmt.Errorf("scheduler: sweep: %w", err)
@@ -35,7 +43,11 @@ func (t *term) sweep(ctx context.Context) error {
 			pause(ctx, sweepEvery+backoff(failures))
 		default:
 			failures = 0
-			if !more {
+			switch {
+			case more:
+			case fed:
+				pause(ctx, feedEvery)
+			default:
 				pause(ctx, sweepEvery)
 			}
 		}

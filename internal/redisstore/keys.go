@@ -28,6 +28,8 @@ func (k keys) log(id string) string          { return k.prefix + "log:" + id }
 func (k keys) active(job string) string      { return k.prefix + "active:" + job }
 func (k keys) ledger(job string) string      { return k.prefix + "ledger:" + job }
 func (k keys) history(job string) string     { return k.prefix + "history:" + job }
+func (k keys) backfills() string             { return k.prefix + "backfills" }
+func (k keys) backfill(job string) string    { return k.prefix + "backfill:" + job }
 func (k keys) paused() string                { return k.prefix + "paused" }
 func (k keys) pauses() string                { return k.prefix + "pauses" }
 func (k keys) rollback(id string) string     { return k.prefix + "rollback:" + id }

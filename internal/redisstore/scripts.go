@@ -51,12 +51,14 @@ var (
 	resumeRollbackScript = newScript("resume_rollback")
 	pauseScript          = newScript("pause")
 	resumeScript         = newScript("resume")
+	backfillScript       = newScript("backfill")
+	feedScript           = newScript("feed")
 )
 
 func allScripts() []*script {
 	return []*script{termScript, adoptScript, commitScript, triggerScript, claimScript, finishScript,
 		renewScript, releaseScript, sweepScript, heartbeatScript, leaveScript, announceScript,
-		stepScript, undoneScript, cancelScript, resumeRollbackScript, pauseScript, resumeScript}
+		stepScript, undoneScript, cancelScript, resumeRollbackScript, pauseScript, resumeScript, backfillScript, feedScript}
 }
 
 var usesLine = regexp.MustCompile(`(?m)^-- Uses: (.*)$`)
