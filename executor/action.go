@@ -15,10 +15,12 @@ import (
 // DefaultGrace is how long an attempt that was told to end may take to do so.
 const DefaultGrace = 10 * time.Second
 
-// Attempt is one try of a run on this node.
+// Attempt is one try of a part of a run on this node: of its action, of one of its
+// steps, or of an undo.
 type Attempt struct {
 	Claim jobs.Claim
 	Job   *jobs.Job
+	Part  Part
 	Node  string
 	Boot  string // of this node; its processes carry it as CARILLON_BOOT
 	Epoch int64  // of the current term as this node knows it; 0 when it knows none
@@ -27,12 +29,26 @@ type Attempt struct {
 	// Actions.Extend moves it: the watcher kills them then, even while this node
 	// is stopped. It is compared on the monotonic clock. Zero is no deadline.
 	Deadline time.Time
+
+	secrets *secrets // nil: the job has none
+}
+
+// Part is what is executed of a run at a time.
+type Part struct {
+	Step    string        // name of the step; jobs.SoleStep for a job without steps
+	Undo    bool          // the undo of that step, not the step
+	Action  *jobs.Action  // of the step, or of its undo
+	Timeout time.Duration // of one try of it; 0 is no limit but the job's
 }
 
 // Report is what an action says of its end.
 type Report struct {
-	ExitCode *int  // of a process; 128+n after signal n; nil when none ran
-	Err      error // nil is success; otherwise for the operator, with what to do
+	ExitCode   *int          // of a process; 128+n after signal n; nil when none ran
+	Err        error         // nil is success; otherwise for the operator, with what to do
+	RetryAfter time.Duration // what an answer asks for before the next try; 0 is nothing
+	// StillRuns: what was started could not be ended and may work on, so nothing
+	// may be tried again beside it.
+	StillRuns bool
 }
 
 // Handler is the Go function behind a func action. It should return when ctx
@@ -53,20 +69,26 @@ type Actions struct {
 	http    *http.Client
 }
 
-// Run runs one attempt and returns when it is over. When ctx ends, or the job's
-// timeout passes, the attempt is told to end, and Run returns at most a little
-// over the grace later. The error of an attempt that was cut short wraps the
-// cause of ctx, or ErrTimedOut.
+// Run runs one try of a part and returns when it is over. When ctx ends, or the
+// timeout of the part passes, it is told to end, and Run returns at most a little
+// over the grace later. The error of a try that was cut short wraps the cause of
+// ctx, or ErrTimedOut.
 func (a *Actions) Run(ctx context.Context, at Attempt, out io.Writer) Report {
+	return a.run(ctx, &at, out)
+}
+
+// run is Run. An attempt is a large value, and every copy on the way down would
+// make the stack of its goroutine grow once more.
+func (a *Actions) run(ctx context.Context, at *Attempt, out io.Writer) Report {
 	if ctx.Err() != nil {
-		return Report{Err: cutShort(ctx, 0)}
+		return Report{Err: cutShort(ctx)}
 	}
-	if at.Job.Timeout > 0 {
+	if at.Part.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, at.Job.Timeout, ErrTimedOut)
+		ctx, cancel = context.WithTimeoutCause(ctx, at.Part.Timeout, &timedOut{whose: at.Part.name(), after: at.Part.Timeout})
 		defer cancel()
 	}
-	switch at.Job.Action.Kind {
+	switch at.Part.Action.Kind {
 	case jobs.ActionCommand, jobs.ActionRun:
 		return a.runCommand(ctx, at, out)
 	case jobs.ActionHTTP:
@@ -74,7 +96,7 @@ func (a *Actions) Run(ctx context.Context, at Attempt, out io.Writer) Report {
 	case jobs.ActionFunc:
 		return a.runFunc(ctx, at, out)
 	default:
-		return Report{Err: fmt.Errorf("run job %q: unknown action %q: this node is older than the schedule; update carillon", at.Job.Name, at.Job.Action.Kind)}
+		return Report{Err: fmt.Errorf("run job %q: unknown action %q: this node is older than the schedule; update carillon", at.Job.Name, at.Part.Action.Kind)}
 	}
 }
 

@@ -52,6 +52,7 @@ func attemptOf(action jobs.Action) Attempt {
 		Claim: jobs.Claim{RunID: "tidy@2026-11-22T02:00:00Z", Job: "tidy", Token: "n1:1", Attempt: 1,
 			Trigger: jobs.TriggerSchedule, ScheduledAt: time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)},
 		Job:  &jobs.Job{Name: "tidy", Action: action},
+		Part: Part{Step: jobs.SoleStep, Action: &action},
 		Node: "n1", Boot: "boot-" + time.Now().Format("150405.000000000"), Epoch: 7,
 	}
 }

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -11,32 +12,36 @@ import (
 
 // attempt is one run in one slot.
 type attempt struct {
-	claim  jobs.Claim
-	job    *jobs.Job
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	claim   jobs.Claim
+	job     *jobs.Job
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	secrets *secrets // nil: the job has none; it and log are set before the first part starts
+	log     journal
 
-	mu      sync.Mutex
-	renewed time.Time // sending of the last accepted renewal, or of the claim
-	never   bool      // no renewal since the claim
+	mu    sync.Mutex
+	state leaseState
 }
 
-func (a *attempt) renewedAt() time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.renewed
-}
+// keep: the attempt may finish although its run may be another's.
+func (a *attempt) keep() bool { return a.job.OnLost == jobs.OnLostKeep }
 
-func (a *attempt) neverRenewed() bool {
+func (a *attempt) lease() leaseState {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.never
+	return a.state
 }
 
 func (a *attempt) markRenewed() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.never = false
+	a.state.never = false
+}
+
+func (a *attempt) markLost() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state.lost = true
 }
 
 // setRenewed moves the lease on; false when the attempt is being ended, because
@@ -47,24 +52,79 @@ func (a *attempt) setRenewed(from time.Time) bool {
 	if errors.Is(context.Cause(a.ctx), ErrLeaseLost) {
 		return false
 	}
-	a.renewed = from
+	a.state.renewed = from
 	return true
 }
 
-// verdict turns the report of an attempt into what is written: pure.
-func verdict(job *jobs.Job, claim jobs.Claim, report Report) jobs.Result {
-	r := jobs.Result{RunID: claim.RunID, Token: claim.Token, Status: jobs.Succeeded, ExitCode: report.ExitCode}
-	if report.Err == nil {
-		return r
+// at is the attempt as the actions see it, about to execute that part.
+func (e *Executor) at(a *attempt, p Part) *Attempt {
+	at := &Attempt{Claim: a.claim, Job: a.job, Part: p, Node: e.cfg.Node, Boot: e.cfg.Boot, Epoch: a.claim.Epoch, secrets: a.secrets}
+	if !a.keep() {
+		at.Deadline = a.lease().renewed.Add(part(e.cfg.Lease, killAt))
 	}
-	r.Error = report.Err.Error()
-	r.Status = jobs.Failed
-	if failures := claim.Failures + 1; failures < job.Retry.Attempts {
+	return at
+}
+
+// end is how the parts of an attempt ended, taken together.
+type end struct {
+	Report            // of the last part that was executed
+	step     string   // at which it stopped; "" when all is done, or nothing was recorded
+	left     []string // with Claim.Undoing: the steps that are not undone
+	canceled bool     // somebody called the run off, and it noticed
+}
+
+// verdict turns the end of an attempt into what is written: pure.
+func verdict(job *jobs.Job, claim jobs.Claim, e end) jobs.Result {
+	r := jobs.Result{RunID: claim.RunID, Token: claim.Token, ExitCode: e.ExitCode, FailedStep: e.step}
+	failures := claim.Failures + 1
+	switch {
+	case e.Err == nil && claim.Undoing:
+		r.Status = jobs.RolledBack
+	case e.Err == nil:
+		r.Status = jobs.Succeeded
+	case claim.Undoing:
+		r.Status = jobs.RollbackFailed
+		r.Error = byHand(e.Err.Error(), e.left)
+	case e.canceled:
+		r.Status = jobs.Canceled
+		r.Error = e.Err.Error()
+		if !errors.Is(e.Err, ErrCanceled) {
+			r.Error = ErrCanceled.Error() + ": " + r.Error
+		}
+	case failures < job.Retry.Attempts && worth(job.Retry, e.Report):
 		r.Status = jobs.Retrying
-		r.RetryIn = jobs.RetryDelay(job.Retry, failures, claim.RunID)
+		r.RetryIn = retryDelay(job.Retry, failures, claim.RunID, e.RetryAfter)
+		r.Error = e.Err.Error()
+	default:
+		r.Status = jobs.Failed
+		r.Error = e.Err.Error()
 	}
 	return r
 }
+
+// worth reports whether a failure is worth another try, as far as the policy says:
+// pure. What its timeout ended has an exit code, but not of its own.
+func worth(r jobs.Retry, report Report) bool {
+	return errors.Is(report.Err, ErrTimedOut) || r.Worth(report.ExitCode)
+}
+
+// stoppedAt is the step at which a claim stands that could not be started.
+func stoppedAt(job *jobs.Job, c jobs.Claim) string {
+	if c.Undoing {
+		if len(c.Rollback) > 0 {
+			return c.Rollback[0]
+		}
+		return ""
+	}
+	if recorded(job) && c.Step >= 0 && c.Step < len(job.Plan()) {
+		return job.Plan()[c.Step].Name
+	}
+	return ""
+}
+
+// recorded: the steps of the job are made known to the store before they start.
+// One action without an undo is not: there is nothing to resume at, or to undo.
+func recorded(job *jobs.Job) bool { return len(job.Steps) > 0 || job.Undo != nil }
 
 // notTheJobs returns why an attempt ended when that was this node's doing and not
 // the job's failure: the run then goes back, if it still is ours. The cause is
@@ -87,21 +147,37 @@ const logFlush = 30 * time.Second
 const logFlushHurried = 2 * time.Second
 
 // execute runs one attempt in its slot, from its start to the hand-in of its
-// result.
+// result. What comes after the work is a call of its own: a goroutine starts with
+// a small stack, and what is deep below a large frame has to grow it.
 func (e *Executor) execute(a *attempt) {
 	defer e.attempts.Done()
 	defer a.cancel(nil)
+	if err := e.open(a); err != nil {
+		e.conclude(a, end{Report: Report{Err: err}, step: stoppedAt(a.job, a.claim), left: a.claim.Rollback})
+	} else if a.claim.Undoing {
+		e.conclude(a, e.backward(a))
+	} else {
+		e.conclude(a, e.forward(a))
+	}
+}
+
+// open reads the secrets of an attempt and opens its log, which must not
+// contain them.
+func (e *Executor) open(a *attempt) (err error) {
+	a.secrets, err = readSecrets(a.job.Secrets, os.LookupEnv)
 	out := NewOutput(e.store, a.claim.RunID, a.claim.Attempt)
-	report := e.cfg.Actions.Run(a.ctx, Attempt{
-		Claim: a.claim, Job: a.job, Node: e.cfg.Node, Boot: e.cfg.Boot, Epoch: a.claim.Epoch,
-		Deadline: a.renewedAt().Add(part(e.cfg.Lease, killAt)),
-	}, out)
-	cause, patience := notTheJobs(context.Cause(a.ctx), report.Err), logFlush
+	a.log = journal{out: out, redact: a.secrets.redactor(out)}
+	return err
+}
+
+// conclude hands in the result of an attempt, or gives its run back.
+func (e *Executor) conclude(a *attempt, ended end) {
+	cause, patience := notTheJobs(context.Cause(a.ctx), ended.Err), logFlush
 	if cause != nil {
 		patience = logFlushHurried
 	}
 	flush, cancel := context.WithTimeout(e.work, patience)
-	written, kept := out.Close(flush)
+	written, kept := a.log.close(flush)
 	cancel()
 
 	if cause != nil {
@@ -109,7 +185,9 @@ func (e *Executor) execute(a *attempt) {
 		e.giveBack(jobs.Release{RunID: a.claim.RunID, Token: a.claim.Token, Kind: jobs.ReleaseStarted, Reason: cause.Error()})
 		return
 	}
-	result := verdict(a.job, a.claim, report)
+	ended.canceled = ended.Err != nil && errors.Is(context.Cause(a.ctx), ErrCanceled)
+	result := verdict(a.job, a.claim, ended)
+	result.Error = a.secrets.redact(result.Error)
 	result.OutputBytes, result.LogBytes = written, kept
 	e.board.end(a.claim.Token, &result)
 }

@@ -11,7 +11,8 @@ import (
 // cancelled with one of them as its cause, and the Report of that attempt wraps
 // it, so that errors.Is answers why.
 var (
-	// ErrTimedOut: the attempt ran longer than its job's timeout.
+	// ErrTimedOut: the attempt ran longer than its job's timeout, or a step than
+	// its own.
 	ErrTimedOut = errors.New("timed out")
 	// ErrDraining: the node shuts down and the drain time is over.
 	ErrDraining = errors.New("the node is shutting down")
@@ -21,16 +22,26 @@ var (
 	ErrCanceled = errors.New("canceled")
 )
 
+// timedOut is the cause of a context whose time is over: ErrTimedOut, and whose
+// timeout it was.
+type timedOut struct {
+	whose string // "the job", or which step or undo
+	after time.Duration
+}
+
+func (e *timedOut) Error() string {
+	return fmt.Sprintf("%s after %s: raise the timeout of %s, or find out what it waits for", ErrTimedOut, e.after, e.whose)
+}
+
+// Is makes it an ErrTimedOut.
+func (e *timedOut) Is(target error) bool { return target == ErrTimedOut }
+
 // cutShort is the error of an attempt whose context ended: the cause, in words
 // that tell an operator what to do.
-func cutShort(ctx context.Context, timeout time.Duration) error {
+func cutShort(ctx context.Context) error {
 	cause := context.Cause(ctx)
-	switch {
-	case errors.Is(cause, ErrTimedOut) && timeout > 0:
-		return fmt.Errorf("%w after %s: raise the job's timeout, or find out what it waits for", cause, timeout)
-	case errors.Is(cause, ErrLeaseLost):
+	if errors.Is(cause, ErrLeaseLost) {
 		return fmt.Errorf("%w: this node could not renew it in time, so the attempt was ended before another node starts the next one", cause)
-	default:
-		return cause
 	}
+	return cause
 }

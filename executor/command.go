@@ -24,12 +24,12 @@ const (
 
 // runCommand runs a command or a script in a process group of its own. When it
 // is over, nothing of the group is left.
-func (a *Actions) runCommand(ctx context.Context, at Attempt, out io.Writer) Report {
-	p, refused := prepare(at, os.Environ())
+func (a *Actions) runCommand(ctx context.Context, at *Attempt, out io.Writer) Report {
+	p, refused := prepare(*at, os.Environ())
 	if refused != nil {
 		return refused.report()
 	}
-	if err := a.leashes.take(at, func() (*Watcher, error) { return newWatcher(at.Boot, a.logger()) }); err != nil {
+	if err := a.leashes.take(*at, func() (*Watcher, error) { return newWatcher(at.Boot, a.logger()) }); err != nil {
 		return Report{Err: err}
 	}
 	g, err := startGroup(p, out)
@@ -41,7 +41,7 @@ func (a *Actions) runCommand(ctx context.Context, at Attempt, out io.Writer) Rep
 	told, gone := g.supervise(ctx, a.grace())
 	if !gone {
 		go a.bury(g, at.Claim.Token)
-		return Report{Err: fmt.Errorf("process %d (%s) does not die although it was killed: it is stuck in the kernel, perhaps on a network disk; this node stops waiting for it", g.pgid, p.argv[0])}
+		return Report{StillRuns: true, Err: fmt.Errorf("process %d (%s) does not die although it was killed: it is stuck in the kernel, perhaps on a network disk; this node stops waiting for it", g.pgid, p.argv[0])}
 	}
 	overdue := a.leashes.drop(at.Claim.Token)
 	err = g.reap()
@@ -49,7 +49,7 @@ func (a *Actions) runCommand(ctx context.Context, at Attempt, out io.Writer) Rep
 		fmt.Fprintf(out, "\ncarillon: a process that left the command's group still holds its output; what it writes from here on is not kept\n")
 		err = nil
 	}
-	return ended(ctx, at, g.cmd.ProcessState, err, told, overdue)
+	return ended(ctx, *at, g.cmd.ProcessState, err, told, overdue)
 }
 
 // bury waits for a process that does not die, and then forgets it in order.

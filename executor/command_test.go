@@ -161,11 +161,11 @@ func TestCommandRunsAsAnotherUserOnlyUnderRoot(t *testing.T) {
 
 func TestCommandTimesOut(t *testing.T) {
 	at := script("trap 'echo cleaning; exit 0' TERM; echo up; while :; do sleep 0.01; done")
-	at.Job.Timeout = 200 * time.Millisecond
+	at.Part.Timeout = 200 * time.Millisecond
 	r := begin(t, newActions(t, 0), at)
 	report := r.end(t)
 	require.ErrorIs(t, report.Err, ErrTimedOut)
-	require.ErrorContains(t, report.Err, "timed out after 200ms: raise the job's timeout")
+	require.ErrorContains(t, report.Err, "timed out after 200ms: raise the timeout of the job")
 	requireCode(t, 0, report)
 	assert.Contains(t, r.out.String(), "cleaning", "TERM comes before KILL")
 }

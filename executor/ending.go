@@ -27,13 +27,13 @@ func ended(ctx context.Context, at Attempt, state *os.ProcessState, err error, t
 	report := Report{ExitCode: &code}
 	switch {
 	case told:
-		report.Err = cutShort(ctx, at.Job.Timeout)
+		report.Err = cutShort(ctx)
 	case status.Signaled() && status.Signal() == syscall.SIGKILL && overdue:
 		report.Err = fmt.Errorf("%w: this node was stopped or too busy to renew it, so its watcher killed the command before another node starts the next attempt", ErrLeaseLost)
 	case status.Signaled():
 		report.Err = fmt.Errorf("killed by signal %s%s", signalName(status.Signal()), signalHint(status))
 	case code != 0:
-		report.Err = fmt.Errorf("exit status %d%s", code, exitHint(at.Job.Action.Kind, code))
+		report.Err = fmt.Errorf("exit status %d%s", code, exitHint(at.Part.Action.Kind, code))
 	}
 	return report
 }

@@ -23,8 +23,8 @@ var passed = []string{"PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME", "SHELL", 
 
 // environ is the environment of an attempt's command, sorted: of host only what
 // is passed, then what belongs to the account (nil: the node's own), then the
-// job's own variables, and over them what carillon says of the run, which a job
-// cannot change.
+// job's own variables and secrets, and over them what carillon says of the run,
+// which a job cannot change.
 func environ(at Attempt, host []string, account *user.User) []string {
 	env := map[string]string{"PATH": defaultPath}
 	for _, kv := range host {
@@ -37,6 +37,7 @@ func environ(at Attempt, host []string, account *user.User) []string {
 		env["HOME"], env["USER"], env["LOGNAME"] = account.HomeDir, account.Username, account.Username
 	}
 	maps.Copy(env, at.Job.Env)
+	maps.Copy(env, at.secrets.environ())
 	maps.Copy(env, identity(at))
 
 	list := make([]string, 0, len(env))
@@ -62,12 +63,27 @@ func identity(at Attempt) map[string]string {
 		"CARILLON_ATTEMPT":      strconv.Itoa(at.Claim.Attempt),
 		"CARILLON_EPOCH":        strconv.FormatInt(at.Epoch, 10),
 		"CARILLON_NODE":         at.Node,
+		"CARILLON_STEP":         at.Part.Step,
+	}
+	if at.Part.Undo {
+		env["CARILLON_ERROR"] = oneValue(at.Claim.Failure)
+		env["CARILLON_FAILED_STEP"] = at.Claim.FailedAt
+	}
+	if up := at.Claim.Upstream; up != nil {
+		env["CARILLON_UPSTREAM_JOB"] = up.Job
+		env["CARILLON_UPSTREAM_RUN_ID"] = up.RunID
+		env["CARILLON_UPSTREAM_STATUS"] = string(up.Status)
+		env["CARILLON_UPSTREAM_ERROR"] = oneValue(up.Error)
 	}
 	for name, value := range at.Claim.Params {
 		env["CARILLON_PARAM_"+strings.ToUpper(name)] = value
 	}
 	return env
 }
+
+// oneValue makes a variable's value of the text of an error. A NUL in it, from
+// some program's output, would keep the command from being started.
+func oneValue(text string) string { return strings.ReplaceAll(text, "\x00", "") }
 
 // lookup is the value of a variable in an environment list, "" if it has none.
 func lookup(env []string, name string) string {

@@ -24,6 +24,7 @@ func TestEnvironPassesOnlyWhatIsListed(t *testing.T) {
 		"CARILLON_PARAM_DRY_RUN=",
 		"CARILLON_RUN_ID=tidy@2026-11-22T02:00:00Z",
 		"CARILLON_SCHEDULED_AT=2026-11-22T02:00:00Z",
+		"CARILLON_STEP=job",
 		"CARILLON_TRIGGER=schedule",
 		"HOME=/root",
 		"LANG=de_DE.UTF-8",

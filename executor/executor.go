@@ -76,6 +76,7 @@ func (e *Executor) Run(ctx context.Context) error {
 	leases, endLeases := context.WithCancel(work)
 	loops.Go(func() { e.listen(ctx) })
 	loops.Go(func() { _ = e.keepLeases(leases) })
+	loops.Go(func() { e.heedCancels(leases) })
 
 	<-ctx.Done()
 	e.board.close()
@@ -225,12 +226,16 @@ func (e *Executor) start(c jobs.Claim, sent time.Time) bool {
 	// a second look at what came through Redis.
 	params, err := job.BindParams(c.Params)
 	if err != nil {
-		e.board.end(c.Token, &jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Failed, Error: err.Error()})
+		r := jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Failed, FailedStep: stoppedAt(job, c), Error: err.Error()}
+		if c.Undoing {
+			r.Status, r.Error = jobs.RollbackFailed, byHand(r.Error, c.Rollback)
+		}
+		e.board.end(c.Token, &r)
 		return true // end has freed the slot
 	}
 	c.Params = params
 	ctx, cancel := context.WithCancelCause(e.work)
-	a := &attempt{claim: c, job: job, ctx: ctx, cancel: cancel, renewed: sent, never: true}
+	a := &attempt{claim: c, job: job, ctx: ctx, cancel: cancel, state: leaseState{renewed: sent, never: true}}
 	if !e.board.begin(a, &e.attempts) {
 		cancel(nil)
 		back.Reason = "the node is shutting down"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,13 +29,18 @@ type fakeStore struct {
 	released []jobs.Release
 	renewals int
 	lost     map[string]bool // tokens whose lease is another's
+	called   map[string]bool // run ids that somebody called off
+	steps    []jobs.StepRecord
+	undos    []string // names of the steps that are undone
+	cancels  chan string
+	log      []byte
 	bell     chan struct{}
 	returned int
 	fail     func(op string) (err error, carried bool)
 }
 
 func newFakeStore(runs ...jobs.Claim) *fakeStore {
-	return &fakeStore{queue: runs, claims: map[string][]jobs.Claim{}, lost: map[string]bool{}, bell: make(chan struct{}, 100)}
+	return &fakeStore{queue: runs, claims: map[string][]jobs.Claim{}, lost: map[string]bool{}, called: map[string]bool{}, cancels: make(chan string, 10), bell: make(chan struct{}, 100)}
 }
 
 func (s *fakeStore) failing(op string) (error, bool) {
@@ -97,9 +103,12 @@ func (s *fakeStore) Renew(ctx context.Context, refs []jobs.LeaseRef) ([]jobs.Ren
 	s.renewals++
 	var out []jobs.RenewAnswer
 	for _, r := range refs {
-		if s.lost[r.Token] {
+		switch {
+		case s.lost[r.Token]:
 			out = append(out, jobs.RenewLost)
-		} else {
+		case s.called[r.RunID]:
+			out = append(out, jobs.RenewCanceled)
+		default:
 			out = append(out, jobs.RenewOK)
 		}
 	}
@@ -116,8 +125,48 @@ func (s *fakeStore) Release(_ context.Context, rs []jobs.Release) error {
 	return nil
 }
 
-func (s *fakeStore) AppendLog(context.Context, string, []jobs.LogChunk, []string) ([]string, error) {
-	return nil, nil
+func (s *fakeStore) Step(ctx context.Context, r jobs.StepRecord) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err, carried := s.failing("step")
+	if err == nil || carried {
+		if s.lost[r.Token] {
+			return false, err
+		}
+		s.steps = append(s.steps, r)
+	}
+	return err == nil, err
+}
+
+func (s *fakeStore) Undone(ctx context.Context, _, token, step string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err, carried := s.failing("undone")
+	if ctx.Err() != nil {
+		err, carried = ctx.Err(), false
+	}
+	if err == nil || carried {
+		if s.lost[token] {
+			return false, err
+		}
+		if !slices.Contains(s.undos, step) {
+			s.undos = append(s.undos, step)
+		}
+	}
+	return err == nil, err
+}
+
+func (s *fakeStore) Cancels() <-chan string { return s.cancels }
+
+func (s *fakeStore) AppendLog(_ context.Context, _ string, add []jobs.LogChunk, _ []string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make([]string, len(add))
+	for i, c := range add {
+		s.log = append(s.log, c.Data...)
+		ids[i] = fmt.Sprint(c.Offset)
+	}
+	return ids, nil
 }
 
 func (s *fakeStore) Down(err error) bool { return errors.Is(err, errDown) }
@@ -145,7 +194,7 @@ func claimOf(n int) jobs.Claim {
 	return jobs.Claim{RunID: fmt.Sprintf("j@manual-%d", n), Job: "j", Digest: "d", Token: fmt.Sprintf("t%d", n), Attempt: 1}
 }
 
-// bench runs an executor in a bubble: handler is the job.
+// harness runs an executor in a bubble: handler is the job.
 type harness struct {
 	store *fakeStore
 	exec  *Executor
@@ -154,7 +203,14 @@ type harness struct {
 }
 
 func start(store *fakeStore, slots int, handler Handler) *harness {
-	job := &jobs.Job{Name: "j", Digest: "d", Action: jobs.Action{Kind: jobs.ActionFunc, Func: "f"}, Retry: jobs.Retry{Attempts: 2, Backoff: time.Second, Factor: 2}}
+	return startJob(store, slots, soleJob(), handler)
+}
+
+func soleJob() *jobs.Job {
+	return &jobs.Job{Name: "j", Digest: "d", Action: jobs.Action{Kind: jobs.ActionFunc, Func: "f"}, Retry: jobs.Retry{Attempts: 2, Backoff: time.Second, Factor: 2}}
+}
+
+func startJob(store *fakeStore, slots int, job *jobs.Job, handler Handler) *harness {
 	h := &harness{store: store, done: make(chan error, 1)}
 	h.exec = New(store, Config{Node: "n", Boot: "b", Slots: slots, Lease: 30 * time.Second, Drain: 10 * time.Second,
 		Actions: &Actions{Funcs: map[string]Handler{"f": handler}},
@@ -555,19 +611,26 @@ func TestLeaseSteps(t *testing.T) {
 	lease := 30 * time.Second
 	at := time.Unix(1000, 0)
 	for _, c := range []struct {
-		age   time.Duration
-		first bool
-		want  leaseStep
+		age         time.Duration
+		first, keep bool
+		lost        bool
+		want        leaseStep
 	}{
-		{0, true, leaseRest},
-		{999 * time.Millisecond, true, leaseRest},
-		{time.Second, true, leaseRenew},
-		{time.Second, false, leaseRest},
-		{10 * time.Second, false, leaseRenew},
-		{20 * time.Second, false, leaseTerm},
-		{27 * time.Second, false, leaseKill},
-		{time.Hour, true, leaseKill},
+		{0, true, false, false, leaseRest},
+		{999 * time.Millisecond, true, false, false, leaseRest},
+		{time.Second, true, false, false, leaseRenew},
+		{time.Second, false, false, false, leaseRest},
+		{10 * time.Second, false, false, false, leaseRenew},
+		{20 * time.Second, false, false, false, leaseTerm},
+		{27 * time.Second, false, false, false, leaseKill},
+		{time.Hour, true, false, false, leaseKill},
+		{time.Hour, true, false, true, leaseKill},
+		{time.Second, true, true, false, leaseRenew},
+		{10 * time.Second, false, true, false, leaseRenew},
+		{time.Hour, false, true, false, leaseRenew},
+		{time.Hour, false, true, true, leaseRest},
 	} {
-		require.Equal(t, c.want, nextLeaseStep(at.Add(c.age), at, c.first, lease), "%s", c.age)
+		l := leaseState{renewed: at, never: c.first, lost: c.lost}
+		require.Equal(t, c.want, nextLeaseStep(at.Add(c.age), l, c.keep, lease), "%+v", c)
 	}
 }

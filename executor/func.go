@@ -12,8 +12,8 @@ import (
 // runFunc calls the Go handler of a func action. A handler that ignores the end
 // of its context for longer than the grace is left behind: it holds no slot
 // and its run gets its result, but nothing can stop it.
-func (a *Actions) runFunc(ctx context.Context, at Attempt, out io.Writer) Report {
-	name := at.Job.Action.Func
+func (a *Actions) runFunc(ctx context.Context, at *Attempt, out io.Writer) Report {
+	name := at.Part.Action.Func
 	handler := a.Funcs[name]
 	if handler == nil {
 		return Report{Err: fmt.Errorf("func %q: this program registers no handler of that name: add it to Options.Funcs, or mend the job's func", name)}
@@ -32,13 +32,13 @@ func (a *Actions) runFunc(ctx context.Context, at Attempt, out io.Writer) Report
 		return funcReport(ctx, at, err)
 	case <-patience.C:
 		a.logger().Error("a handler ignores the end of its context and was left behind", "func", name, "run", at.Claim.RunID, "attempt", at.Claim.Attempt)
-		return Report{Err: fmt.Errorf("func %q: %w; the handler did not return within %s after that and still runs: make it watch its context", name, context.Cause(ctx), a.grace())}
+		return Report{StillRuns: true, Err: fmt.Errorf("func %q: %w; the handler did not return within %s after that and still runs: make it watch its context", name, context.Cause(ctx), a.grace())}
 	}
 }
 
 // call runs the handler and sends exactly one error, also when it panics or
 // ends its goroutine.
-func call(ctx context.Context, handler Handler, name string, at Attempt, out io.Writer, ended chan<- error) {
+func call(ctx context.Context, handler Handler, name string, at *Attempt, out io.Writer, ended chan<- error) {
 	err := fmt.Errorf("func %q: the handler ended its goroutine (runtime.Goexit): return instead", name)
 	defer func() {
 		if p := recover(); p != nil {
@@ -47,13 +47,13 @@ func call(ctx context.Context, handler Handler, name string, at Attempt, out io.
 		}
 		ended <- err
 	}()
-	err = handler(ctx, at, out)
+	err = handler(ctx, *at, out)
 }
 
 // funcReport turns "context canceled", which says nothing, into the reason.
-func funcReport(ctx context.Context, at Attempt, err error) Report {
+func funcReport(ctx context.Context, at *Attempt, err error) Report {
 	if err != nil && ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
-		return Report{Err: fmt.Errorf("func %q: %w", at.Job.Action.Func, cutShort(ctx, at.Job.Timeout))}
+		return Report{Err: fmt.Errorf("func %q: %w", at.Part.Action.Func, cutShort(ctx))}
 	}
 	return Report{Err: err}
 }

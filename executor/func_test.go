@@ -62,7 +62,7 @@ func TestFunc(t *testing.T) {
 func TestFuncTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		at := funcAttempt()
-		at.Job.Timeout = time.Minute
+		at.Part.Timeout = time.Minute
 		a := funcActions(func(ctx context.Context, _ Attempt, _ io.Writer) error {
 			<-ctx.Done()
 			return fmt.Errorf("query: %w", ctx.Err())
@@ -88,7 +88,7 @@ func TestFuncThatIgnoresItsEndIsLeftBehind(t *testing.T) {
 		release := make(chan struct{})
 		a := funcActions(func(context.Context, Attempt, io.Writer) error { <-release; return nil })
 		at := funcAttempt()
-		at.Job.Timeout = time.Minute
+		at.Part.Timeout = time.Minute
 		start := time.Now()
 		report := a.Run(t.Context(), at, io.Discard)
 		assert.Equal(t, time.Minute+DefaultGrace, time.Since(start))

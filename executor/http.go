@@ -37,38 +37,38 @@ func newHTTPClient() *http.Client {
 }
 
 // runHTTP sends one request. The answer's body becomes the output.
-func (a *Actions) runHTTP(ctx context.Context, at Attempt, out io.Writer) Report {
+func (a *Actions) runHTTP(ctx context.Context, at *Attempt, out io.Writer) Report {
 	a.client.Do(func() { a.http = newHTTPClient() })
-	req, err := newRequest(ctx, at)
+	req, err := newRequest(ctx, *at)
 	if err != nil {
 		return Report{Err: err}
 	}
 	resp, err := a.http.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
-			return Report{Err: fmt.Errorf("%s: no answer: %w", nameOf(req), cutShort(ctx, at.Job.Timeout))}
+			return Report{Err: fmt.Errorf("%s: no answer: %w", nameOf(req), cutShort(ctx))}
 		}
 		return Report{Err: fmt.Errorf("%s: %w", nameOf(req), plainHTTP(req, err))}
 	}
 	defer resp.Body.Close()
 	read, err := keepBody(resp.Body, out)
-	if err := judge(at.Job.Action.HTTP.Expect, resp); err != nil {
-		return Report{Err: fmt.Errorf("%s: %w", nameOf(req), err)}
+	if err := judge(at.Part.Action.HTTP.Expect, resp); err != nil {
+		return Report{RetryAfter: retryAfter(resp, time.Now()), Err: fmt.Errorf("%s: %w", nameOf(req), err)}
 	}
 	switch {
 	case err == nil:
 		return Report{}
 	case ctx.Err() != nil:
-		return Report{Err: fmt.Errorf("%s: answer %d incomplete after %d bytes: %w", nameOf(req), resp.StatusCode, read, cutShort(ctx, at.Job.Timeout))}
+		return Report{Err: fmt.Errorf("%s: answer %d incomplete after %d bytes: %w", nameOf(req), resp.StatusCode, read, cutShort(ctx))}
 	default:
 		return Report{Err: fmt.Errorf("%s: answer %d broke off after %d bytes: look at the service's log: %w", nameOf(req), resp.StatusCode, read, err)}
 	}
 }
 
-// newRequest is the request of an attempt. Every attempt of a run carries the
-// same Idempotency-Key, so that the other side can tell a repetition.
+// newRequest is the request of a part. Every try of it in a run carries the same
+// Idempotency-Key, so that the other side can tell a repetition.
 func newRequest(ctx context.Context, at Attempt) (*http.Request, error) {
-	r := at.Job.Action.HTTP
+	r := at.Part.Action.HTTP
 	method := r.Method
 	if method == "" {
 		method = http.MethodGet
@@ -89,7 +89,7 @@ func newRequest(ctx context.Context, at Attempt) (*http.Request, error) {
 		}
 		req.Header.Set(name, value)
 	}
-	req.Header.Set("Idempotency-Key", at.Claim.RunID)
+	req.Header.Set("Idempotency-Key", at.idempotencyKey())
 	req.Header.Set("Carillon-Run-Id", at.Claim.RunID)
 	req.Header.Set("Carillon-Attempt", strconv.Itoa(at.Claim.Attempt))
 	return req, nil
@@ -110,6 +110,11 @@ func keepBody(body io.Reader, out io.Writer) (read int64, err error) {
 	}
 	more, err := io.Copy(io.Discard, io.LimitReader(body, bodyRead-bodyKept))
 	if more > 0 {
+		if c, ok := out.(interface{ Cut() error }); ok {
+			if err := c.Cut(); err != nil {
+				return read + more, err
+			}
+		}
 		fmt.Fprintf(out, "\ncarillon: of a longer answer the first %d KiB are kept\n", bodyKept>>10)
 	}
 	return read + more, err

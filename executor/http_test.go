@@ -134,7 +134,7 @@ func TestHTTPTimesOut(t *testing.T) {
 	})
 	for path, text := range map[string]string{"/": "no answer: timed out after 100ms", "/half": "answer 200 incomplete after 4 bytes: timed out after 100ms"} {
 		at := request(jobs.HTTPRequest{URL: url + path})
-		at.Job.Timeout = 100 * time.Millisecond
+		at.Part.Timeout = 100 * time.Millisecond
 		report := a.Run(t.Context(), at, io.Discard)
 		require.ErrorIs(t, report.Err, ErrTimedOut)
 		require.ErrorContains(t, report.Err, text)

@@ -32,16 +32,27 @@ const (
 	leaseKill
 )
 
-// nextLeaseStep decides what a lease needs. renewed is the sending of the last
-// accepted renewal, or of the claim; first is true when there was none since the claim.
-func nextLeaseStep(now, renewed time.Time, first bool, lease time.Duration) leaseStep {
-	age := now.Sub(renewed)
+// leaseState is what is known of one lease.
+type leaseState struct {
+	renewed time.Time // sending of the last accepted renewal, or of the claim
+	never   bool      // no renewal since the claim
+	lost    bool      // the store said that another attempt holds the run
+}
+
+// nextLeaseStep decides what a lease needs. An attempt to keep is not ended for
+// its lease: it is renewed until the answer is that it was lost.
+func nextLeaseStep(now time.Time, l leaseState, keep bool, lease time.Duration) leaseStep {
+	age := now.Sub(l.renewed)
 	switch {
+	case keep && l.lost:
+		return leaseRest
+	case keep && age >= lease/3:
+		return leaseRenew
 	case age >= part(lease, killAt):
 		return leaseKill
 	case age >= part(lease, termAt):
 		return leaseTerm
-	case age >= lease/3, first && age >= min(firstRenewal, lease/3):
+	case age >= lease/3, l.never && age >= min(firstRenewal, lease/3):
 		return leaseRenew
 	}
 	return leaseRest
@@ -70,7 +81,7 @@ func (e *Executor) keepLeases(ctx context.Context) error {
 		now := time.Now()
 		var due []*attempt
 		for _, a := range e.board.attempts() {
-			switch nextLeaseStep(now, a.renewedAt(), a.neverRenewed(), e.cfg.Lease) {
+			switch nextLeaseStep(now, a.lease(), a.keep(), e.cfg.Lease) {
 			case leaseRenew:
 				due = append(due, a)
 			case leaseTerm:
@@ -114,13 +125,15 @@ func (e *Executor) renew(ctx context.Context, due []*attempt) {
 	}
 	kept := due[:0]
 	for i, a := range due {
-		if answers[i] == jobs.RenewOK {
+		switch answers[i] {
+		case jobs.RenewCanceled:
+			e.callOff(a)
 			kept = append(kept, a)
-			continue
+		case jobs.RenewOK:
+			kept = append(kept, a)
+		default:
+			e.loseLease(a)
 		}
-		e.log.Warn("this run is not ours any more: another attempt holds it, or Redis lost its record; ending ours", "run", a.claim.RunID, "attempt", a.claim.Attempt)
-		a.cancel(ErrLeaseLost)
-		e.cfg.Actions.Kill(a.claim.Token)
 	}
 	e.extend(kept, sent)
 	for _, a := range kept {
@@ -128,11 +141,26 @@ func (e *Executor) renew(ctx context.Context, due []*attempt) {
 	}
 }
 
-// extend moves the deadlines of attempts, here and in the watcher.
+// loseLease is what follows from the answer that an attempt does not hold its run
+// any more. One to keep goes on; its result will be refused.
+func (e *Executor) loseLease(a *attempt) {
+	a.markLost()
+	why := "this run is not ours any more: another attempt holds it, or Redis lost its record; "
+	if a.keep() {
+		e.log.Warn(why+"ours goes on, as its job says (on_lost: keep), but its result will not count", "run", a.claim.RunID, "attempt", a.claim.Attempt)
+		return
+	}
+	e.log.Warn(why+"ending ours", "run", a.claim.RunID, "attempt", a.claim.Attempt)
+	a.cancel(ErrLeaseLost)
+	e.cfg.Actions.Kill(a.claim.Token)
+}
+
+// extend moves the deadlines of attempts, here and in the watcher. An attempt to
+// keep has none.
 func (e *Executor) extend(list []*attempt, from time.Time) {
 	tokens := make([]string, 0, len(list))
 	for _, a := range list {
-		if a.setRenewed(from) {
+		if a.setRenewed(from) && !a.keep() {
 			tokens = append(tokens, a.claim.Token)
 		}
 	}

@@ -37,6 +37,7 @@ type Output struct {
 	mu     sync.Mutex // guards the fields down to tail; not held while the log is called
 	closed bool
 	total  int64  // bytes written
+	last   byte   // of them
 	head   []byte // of the head, not yet in the log
 	tail   ring   // of the rest, not yet in the log
 
@@ -71,6 +72,20 @@ func NewOutput(log Log, runID string, attempt int) *Output {
 func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.write(p)
+}
+
+// Mark writes a line of carillon's own, on a line of its own.
+func (o *Output) Mark(line string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.total > 0 && o.last != '\n' {
+		line = "\n" + line
+	}
+	_, _ = o.write([]byte(line + "\n")) // fails only after Close
+}
+
+func (o *Output) write(p []byte) (int, error) {
 	if o.closed {
 		return 0, os.ErrClosed
 	}
@@ -85,6 +100,7 @@ func (o *Output) Write(p []byte) (int, error) {
 	}
 	o.tail.write(rest)
 	o.total += int64(len(p))
+	o.last = p[len(p)-1]
 	if o.flusher == nil {
 		o.startFlusher()
 	}

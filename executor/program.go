@@ -65,13 +65,13 @@ func prepare(at Attempt, host []string) (*program, *startError) {
 	if err := checkDir(p.dir); err != nil {
 		return nil, err
 	}
-	if at.Job.Action.Kind == jobs.ActionRun {
-		p.path, p.argv = "/bin/sh", []string{"sh", "-c", at.Job.Action.Script}
+	if at.Part.Action.Kind == jobs.ActionRun {
+		p.path, p.argv = "/bin/sh", []string{"sh", "-c", at.Part.Action.Script}
 		return p, nil
 	}
-	p.argv = at.Job.Action.Command
+	p.argv = at.Part.Action.Command
 	if len(p.argv) == 0 {
-		return nil, &startError{text: fmt.Sprintf("job %q has an empty command: give it a program", at.Job.Name)}
+		return nil, &startError{text: fmt.Sprintf("%s has an empty command: give it a program", at.Part.name())}
 	}
 	path, err := find(p.argv[0], lookup(p.env, "PATH"), p.dir)
 	if err != nil {
@@ -86,7 +86,7 @@ func checkText(env []string) *startError {
 	for _, kv := range env {
 		if strings.ContainsRune(kv, 0) {
 			name, _, _ := strings.Cut(kv, "=")
-			return &startError{text: fmt.Sprintf("the value of %s contains a NUL byte, which no process can be given: mend the param or env", name)}
+			return &startError{text: fmt.Sprintf("the value of %s contains a NUL byte, which no process can be given: mend the param, env or secret", name)}
 		}
 	}
 	return nil
