@@ -54,6 +54,10 @@ type Options struct {
 	Grace time.Duration
 	// NoLead: this node executes and never leads.
 	NoLead bool
+	// Pool and Labels are what jobs with "pool:" and "nodes:" ask for: letters,
+	// digits, "_", "." and "-", at most 63. Jobs that ask for nothing run here too.
+	Pool   string
+	Labels map[string]string
 
 	// Logger gets what an operator should know. Default: nothing.
 	Logger *slog.Logger
@@ -87,6 +91,20 @@ const (
 // and events.
 var NodeNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
+// checkLabels finds names that no job could ask for.
+func (o *Options) checkLabels(bad func(format string, args ...any)) {
+	if o.Pool != "" {
+		if err := jobs.CheckPool(o.Pool); err != nil {
+			bad("%w", err)
+		}
+	}
+	for k, v := range o.Labels {
+		if err := jobs.CheckLabel(k, v); err != nil {
+			bad("%w", err)
+		}
+	}
+}
+
 // fill checks the options and puts the defaults in.
 func (o *Options) fill() error {
 	var problems []error
@@ -109,6 +127,7 @@ func (o *Options) fill() error {
 	if o.Slots < 1 || o.Slots > 10000 {
 		bad("slots %d: expected 1 to 10000", o.Slots)
 	}
+	o.checkLabels(bad)
 	durations := []struct {
 		name  string
 		value *time.Duration
@@ -199,15 +218,16 @@ func checkFuncs(s *jobs.Schedule, funcs map[string]Func) error {
 	}
 	slices.Sort(known)
 	var problems []error
+	have := "this program has none (a func job needs a Go program that embeds carillon)"
+	if len(known) > 0 {
+		have = "this program has " + strings.Join(known, ", ")
+	}
 	for _, j := range s.Jobs {
-		if j.Action.Kind != jobs.ActionFunc || funcs[j.Action.Func] != nil {
-			continue
+		for _, a := range j.Actions() {
+			if a.Kind == jobs.ActionFunc && funcs[a.Func] == nil {
+				problems = append(problems, fmt.Errorf("job %q: func %q has no handler: %s", j.Name, a.Func, have))
+			}
 		}
-		have := "this program has none (a func job needs a Go program that embeds carillon)"
-		if len(known) > 0 {
-			have = "this program has " + strings.Join(known, ", ")
-		}
-		problems = append(problems, fmt.Errorf("job %q: func %q has no handler: %s", j.Name, j.Action.Func, have))
 	}
 	return errors.Join(problems...)
 }

@@ -125,8 +125,13 @@ func (n *Node) Trigger(ctx context.Context, job string, params map[string]string
 	if err != nil {
 		return "", err
 	}
-	if reply.InTheWay != "" {
-		return "", fmt.Errorf("trigger %q: refused: run %s is unfinished and the job's overlap is skip", job, reply.InTheWay)
+	switch {
+	case reply.InTheWay != "":
+		return "", fmt.Errorf("trigger %q: refused: run %s is unfinished (%s)", job, reply.InTheWay, reply.Why)
+	case reply.Paused != nil:
+		return "", fmt.Errorf("trigger %q: refused: the job was paused by %s: resume it first", job, reply.Paused.By)
+	case reply.Nobody:
+		return "", fmt.Errorf("trigger %q: refused: no live node serves the job", job)
 	}
 	return reply.RunID, nil
 }
@@ -176,6 +181,7 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	exec := executor.New(n.store, executor.Config{Node: n.opts.Node, Boot: n.boot, Slots: n.opts.Slots, Lease: n.opts.Lease,
 		Drain: n.opts.Drain, Definition: n.definitions.find, Actions: actions, Logger: n.log})
 	sched := scheduler.New(n.store, scheduler.Config{Schedule: n.definitions.current(), Lease: n.opts.Lease, Logger: n.log})
+	n.serve(n.definitions.current())
 	beat := &heartbeat{node: n, exec: exec, now: make(chan struct{}, 1)}
 	if err := beat.once(ctx); err != nil {
 		return err
@@ -199,6 +205,7 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	if n.opts.File != "" {
 		r := &reloader{node: n, adopt: func(s *jobs.Schedule) {
 			n.definitions.replace(s)
+			n.serve(s)
 			beat.soon()
 			sched.Reload(s)
 			if err := n.store.Announce(ctx, jobs.Event{Type: jobs.EventReloaded, Node: n.opts.Node, Reason: "schedule " + s.Digest}); err != nil {
@@ -221,6 +228,12 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 		n.log.Warn("could not say goodbye: the others notice in a few seconds", "error", lerr)
 	}
 	return errors.Join(err, services.stop(nil))
+}
+
+// serve tells the store which runs this node takes: those of the routes that jobs
+// of the schedule ask for and this node has.
+func (n *Node) serve(s *jobs.Schedule) {
+	n.store.Serve(s.Routes(n.opts.Pool, n.opts.Labels), s.MaxWait)
 }
 
 // connect waits until Redis serves this node. A wrong address, password or

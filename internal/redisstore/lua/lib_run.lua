@@ -10,10 +10,12 @@
 local SPEC_WIDTH = 14
 
 local function spec_of(list, at)
+  local followers = list[at + 10]
+  if type(followers) == 'table' then followers = cjson.encode(followers) end -- from inside another list
   return {
     job = list[at], timing = list[at + 1], priority = list[at + 2], overlap = list[at + 3], max = tonumber(list[at + 4]),
     group = list[at + 5], limit = tonumber(list[at + 6]), digest = list[at + 7], route = list[at + 8],
-    every = list[at + 9] == '1', followers = list[at + 10], crash_retries = list[at + 11], delivery = list[at + 12],
+    every = list[at + 9] == '1', followers = followers, crash_retries = list[at + 11], delivery = list[at + 12],
     unroutable = list[at + 13],
   }
 end
