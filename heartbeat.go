@@ -33,6 +33,11 @@ func (h *heartbeat) once(ctx context.Context) error {
 	namesake, err := n.store.Heartbeat(ctx, jobs.Node{Slots: n.opts.Slots, Running: h.exec.Running(), StartedAt: n.started,
 		Version: Version(), Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.Schedule().Routes(n.opts.Pool, n.opts.Labels)},
 		n.definitions.all())
+	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running()}
+	if err == nil {
+		health.Reached = health.Looked
+	}
+	n.health.Store(&health)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +32,22 @@ type Node struct {
 	reload chan struct{} // rings the reload loop
 	status Status        // valid when ready is closed
 	store  *redisstore.Store
+	health atomic.Pointer[Health]
+}
+
+// Health is how a node is doing, for whoever supervises it.
+type Health struct {
+	Looked  time.Time // when the node last tried to reach Redis; old: its loops hang
+	Reached time.Time // when it last did; old: Redis is away
+	Running int       // attempts under way
+}
+
+// Health says how the node is doing. The zero value before it is ready.
+func (n *Node) Health() Health {
+	if h := n.health.Load(); h != nil {
+		return *h
+	}
+	return Health{}
 }
 
 // Status is what a node is, once it is ready.

@@ -86,6 +86,11 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { reloadOn(side, hup, node) })
 	loops.Go(func() { a.narrate(side, node, o, log) })
+	loops.Go(func() {
+		if err := newSystemd(a.getenv, os.Getpid()).accompany(side, ctx, node); err != nil {
+			log.Warn("the service manager does not hear this node any more", "error", err)
+		}
+	})
 	err = node.Run(ctx)
 	end()
 	loops.Wait()
