@@ -33,11 +33,11 @@ func decide(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor, now time.T
 		}
 		if p.From.After(cursor) {
 			newer := runsAfter(next, pauses[i:], now)
-			ds, cursor = decidePart(ds, job, before(next, p.From), cursor, now, newer), p.From.Add(-1)
+			ds, cursor = decidePart(ds, job, before(next, p.From), cursor, p.From, now, newer), p.From.Add(-1)
 		}
 		ds, cursor = skipPaused(ds, job, next, cursor, p, now)
 	}
-	return decidePart(ds, job, next, cursor, now, false)
+	return decidePart(ds, job, next, cursor, now, now, false)
 }
 
 // nextFunc answers the first tick after an instant; false when there is none.
@@ -74,7 +74,7 @@ func runsAfter(next nextFunc, pauses []jobs.Span, now time.Time) bool {
 func skipPaused(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor time.Time, p jobs.Span, now time.Time) ([]jobs.Decision, time.Time) {
 	end := now
 	if !p.To.IsZero() {
-		end = earlier(p.To, now)
+		end = earlier(p.To.Add(-1), now) // its end is not in it
 	}
 	tick, ok := next(cursor)
 	if !ok || tick.After(end) {
@@ -103,8 +103,9 @@ func laterOf(a, b time.Time) time.Time {
 	return b
 }
 
-// decidePart decides ticks between two pauses. newer: a tick after them runs.
-func decidePart(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor, now time.Time, newer bool) []jobs.Decision {
+// decidePart decides the ticks after cursor that next has, all of them before end
+// unless that is now. newer: a tick after them runs.
+func decidePart(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor, end, now time.Time, newer bool) []jobs.Decision {
 	tick, ok := next(cursor)
 	if !ok || tick.After(now) {
 		return ds
@@ -112,7 +113,7 @@ func decidePart(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor, now ti
 	young := now.Add(-simplyLate)
 
 	// Older than the window: one decision, without counting.
-	if opens := earlier(now.Add(-job.CatchUp.Window), young); tick.Before(opens) {
+	if opens := earlier(earlier(now.Add(-job.CatchUp.Window), young), end); tick.Before(opens) {
 		d := beyondWindow(job, tick, opens)
 		ds = append(ds, d)
 		tick, ok = next(d.Until)

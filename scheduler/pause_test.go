@@ -1,0 +1,110 @@
+package scheduler
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"carillon/jobs"
+)
+
+func at(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+
+// told is a decision without its job.
+type told struct {
+	from, to int // minutes
+	count    int
+	outcome  jobs.Outcome
+	reason   string
+}
+
+func tell(ds []jobs.Decision) []told {
+	var out []told
+	for _, d := range ds {
+		out = append(out, told{int(d.Tick.Sub(noon) / time.Minute), int(d.Until.Sub(noon) / time.Minute), d.Count, d.Outcome, d.Reason})
+	}
+	return out
+}
+
+func TestPausedTicksAreSkippedAlsoAfterTheFact(t *testing.T) {
+	job := newJob(t, "j", "*/10 * * * *")
+	job.CatchUp = jobs.CatchUp{Policy: jobs.CatchUpLatest, Window: 24 * time.Hour, Max: 100}
+	span := func(from, to int) jobs.Span { return jobs.Span{From: at(from), To: at(to)} }
+	open := jobs.Span{From: at(-25)}
+	const policy = "policy: catch_up is latest"
+	for name, c := range map[string]struct {
+		cursor int
+		pauses []jobs.Span
+		want   []told
+	}{
+		"none":            {-20, nil, []told{{-10, -10, 1, "missed", policy}, {0, 0, 1, "ran", ""}}},
+		"open":            {-40, []jobs.Span{open}, []told{{-30, -30, 1, "late", ""}, {-20, 0, 3, "skipped", "paused"}}},
+		"over":            {-40, []jobs.Span{span(-35, -15)}, []told{{-30, -20, 2, "skipped", "paused"}, {-10, -10, 1, "missed", policy}, {0, 0, 1, "ran", ""}}},
+		"over, then none": {-30, []jobs.Span{span(-25, -5)}, []told{{-20, -10, 2, "skipped", "paused"}, {0, 0, 1, "ran", ""}}},
+		"between ticks":   {-20, []jobs.Span{span(-19, -11)}, []told{{-10, -10, 1, "missed", policy}, {0, 0, 1, "ran", ""}}},
+		"two": {-60, []jobs.Span{span(-55, -45), span(-25, -15)}, []told{{-50, -50, 1, "skipped", "paused"}, {-40, -30, 2, "missed", policy},
+			{-20, -20, 1, "skipped", "paused"}, {-10, -10, 1, "missed", policy}, {0, 0, 1, "ran", ""}}},
+		"long decided": {-20, []jobs.Span{span(-90, -80)}, []told{{-10, -10, 1, "missed", policy}, {0, 0, 1, "ran", ""}}},
+		"the newest runs though later ones are paused": {-40, []jobs.Span{span(-15, 5)}, []told{{-30, -30, 1, "missed", policy}, {-20, -20, 1, "late", ""},
+			{-10, 0, 2, "skipped", "paused"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, c.want, tell(Due(job, at(c.cursor), at(0), c.pauses...)))
+		})
+	}
+}
+
+func TestALongPauseIsNotEnumerated(t *testing.T) {
+	job := newJob(t, "j", "* * * * * *")
+	job.CatchUp.Window = time.Hour
+	ds := Due(job, noon.Add(-30*24*time.Hour), noon, jobs.Span{From: noon.Add(-31 * 24 * time.Hour)})
+	require.Len(t, ds, 2)
+	assert.Zero(t, ds[0].Count)
+	assert.Equal(t, 3600, ds[1].Count)
+	assert.Equal(t, noon, ds[1].Until)
+}
+
+// Whatever the pauses, the decisions leave no tick out, overlap nowhere, and a tick
+// in a pause is skipped and no other.
+func TestPausesLeaveNoTickOut(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		job := newJob(t, "j", "*/7 * * * *")
+		job.CatchUp = jobs.CatchUp{Window: time.Duration(rapid.IntRange(1, 300).Draw(rt, "window")) * time.Minute, Max: rapid.IntRange(1, 5).Draw(rt, "max"),
+			Policy: rapid.SampledFrom([]jobs.CatchUpPolicy{jobs.CatchUpAll, jobs.CatchUpLatest, jobs.CatchUpSkip}).Draw(rt, "policy")}
+		var pauses []jobs.Span
+		for from := -400; ; {
+			from += rapid.IntRange(1, 200).Draw(rt, "gap")
+			to := from + rapid.IntRange(1, 100).Draw(rt, "length")
+			if from > 0 {
+				break
+			}
+			pauses = append(pauses, jobs.Span{From: at(from), To: at(to)})
+			from = to
+		}
+		cursor := at(-rapid.IntRange(0, 400).Draw(rt, "cursor"))
+		covered := cursor
+		for _, d := range Due(job, cursor, noon, pauses...) {
+			require.True(rt, d.Tick.After(covered), "decisions are in order")
+			next, ok := job.Next(covered)
+			require.True(rt, ok)
+			require.Equal(rt, next, d.Tick, "no tick is left out")
+			require.False(rt, d.Until.Before(d.Tick))
+			if d.Count > 0 {
+				for tick := d.Tick; !tick.After(d.Until); tick, _ = job.Next(tick) {
+					in := false
+					for _, p := range pauses {
+						in = in || !tick.Before(p.From) && tick.Before(p.To)
+					}
+					require.Equal(rt, in, d.Reason == "paused", "%s", tick)
+				}
+			}
+			covered = d.Until
+		}
+		if next, ok := job.Next(covered); ok {
+			require.True(rt, next.After(noon), "nothing due is undecided")
+		}
+	})
+}
