@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"carillon/jobs"
 )
 
 func TestEnvironPassesOnlyWhatIsListed(t *testing.T) {
@@ -46,4 +48,40 @@ func TestEnvironOfARunWithoutATick(t *testing.T) {
 	at := script("")
 	at.Claim.ScheduledAt = time.Time{}
 	assert.Contains(t, environ(at, nil, nil), "CARILLON_SCHEDULED_AT=")
+}
+
+func TestEnvironOfAnUndo(t *testing.T) {
+	at := script("")
+	at.Claim.Failure, at.Claim.FailedAt = "exit\x00 status 1", "migrate"
+	env := environ(at, nil, nil)
+	for _, kv := range env {
+		assert.NotContains(t, kv, "CARILLON_ERROR", "it is an undo's")
+	}
+	at.Part = Part{Step: "drain", Undo: true}
+	env = environ(at, nil, nil)
+	assert.Contains(t, env, "CARILLON_STEP=drain")
+	assert.Contains(t, env, "CARILLON_FAILED_STEP=migrate")
+	assert.Contains(t, env, "CARILLON_ERROR=exit status 1", "a NUL would keep it from being started")
+}
+
+func TestEnvironOfAFollowOnRun(t *testing.T) {
+	at := script("")
+	at.Claim.Trigger = jobs.TriggerAfter
+	at.Claim.Upstream = &jobs.Upstream{Job: "backup", RunID: "backup@2026-11-22T02:00:00Z", Status: jobs.Failed, Error: "exit status 1"}
+	env := environ(at, nil, nil)
+	for _, kv := range []string{"CARILLON_TRIGGER=after", "CARILLON_UPSTREAM_JOB=backup", "CARILLON_UPSTREAM_RUN_ID=backup@2026-11-22T02:00:00Z",
+		"CARILLON_UPSTREAM_STATUS=failed", "CARILLON_UPSTREAM_ERROR=exit status 1"} {
+		assert.Contains(t, env, kv)
+	}
+	for _, trigger := range []jobs.Trigger{jobs.TriggerSchedule, jobs.TriggerManual, jobs.TriggerBackfill} {
+		at.Claim.Trigger = trigger
+		assert.Contains(t, environ(at, nil, nil), "CARILLON_TRIGGER="+string(trigger))
+	}
+}
+
+func TestEnvironHasTheSecrets(t *testing.T) {
+	at := script("")
+	at.Job.Env = map[string]string{"PGHOST": "db1"}
+	at.secrets = &secrets{values: map[string]string{"PGPASSWORD": "hunter22"}}
+	assert.Contains(t, environ(at, nil, nil), "PGPASSWORD=hunter22")
 }
