@@ -73,13 +73,10 @@ type Actions struct {
 // timeout of the part passes, it is told to end, and Run returns at most a little
 // over the grace later. The error of a try that was cut short wraps the cause of
 // ctx, or ErrTimedOut.
-func (a *Actions) Run(ctx context.Context, at Attempt, out io.Writer) Report {
-	return a.run(ctx, &at, out)
-}
-
-// run is Run. An attempt is a large value, and every copy on the way down would
-// make the stack of its goroutine grow once more.
-func (a *Actions) run(ctx context.Context, at *Attempt, out io.Writer) Report {
+//
+// An attempt is a large value: copied on the way down it would make the stack of
+// its goroutine grow once more.
+func (a *Actions) Run(ctx context.Context, at *Attempt, out io.Writer) Report {
 	if ctx.Err() != nil {
 		return Report{Err: cutShort(ctx)}
 	}

@@ -27,7 +27,7 @@ func BenchmarkCommands(b *testing.B) {
 					at := script("true")
 					at.Boot, at.Claim.Token = "bench", strconv.Itoa(i)
 					out := NewOutput(log, "run", 1)
-					if report := a.Run(context.Background(), at, out); report.Err != nil {
+					if report := a.Run(context.Background(), &at, out); report.Err != nil {
 						b.Error(report.Err)
 					}
 					out.Close(context.Background())
@@ -63,7 +63,7 @@ func BenchmarkFunc(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		out := NewOutput(nil, "run", 1)
-		if report := a.Run(ctx, at, out); report.Err != nil {
+		if report := a.Run(ctx, &at, out); report.Err != nil {
 			b.Fatal(report.Err)
 		}
 		out.Close(ctx)

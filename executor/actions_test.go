@@ -80,7 +80,7 @@ func begin(t *testing.T, a *Actions, at Attempt) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	r := &running{out: &buffer{}, cancel: cancel, report: make(chan Report, 1)}
-	go func() { r.report <- a.Run(ctx, at, r.out) }()
+	go func() { r.report <- a.Run(ctx, &at, r.out) }()
 	t.Cleanup(func() { cancel(ErrCanceled) })
 	return r
 }

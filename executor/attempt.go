@@ -165,7 +165,7 @@ func (e *Executor) execute(a *attempt) {
 // contain them.
 func (e *Executor) open(a *attempt) (err error) {
 	a.secrets, err = readSecrets(a.job.Secrets, os.LookupEnv)
-	out := NewOutput(e.store, a.claim.RunID, a.claim.Attempt)
+	out := NewOutput(signedLog{e.store, a.claim.Token}, a.claim.RunID, a.claim.Attempt)
 	a.log = journal{out: out, redact: a.secrets.redactor(out)}
 	return err
 }
@@ -190,4 +190,19 @@ func (e *Executor) conclude(a *attempt, ended end) {
 	result.Error = a.secrets.redact(result.Error)
 	result.OutputBytes, result.LogBytes = written, kept
 	e.board.end(a.claim.Token, &result)
+}
+
+// signedLog marks what one claim writes: offsets count within it, and a run that is
+// undone has the attempt number of the attempt that failed.
+type signedLog struct {
+	Log
+	writer string
+}
+
+// AppendLog is that of the log behind it.
+func (l signedLog) AppendLog(ctx context.Context, runID string, add []jobs.LogChunk, drop []string) ([]string, error) {
+	for i := range add {
+		add[i].Writer = l.writer
+	}
+	return l.Log.AppendLog(ctx, runID, add, drop)
 }

@@ -234,7 +234,7 @@ func TestCommandDoesNotStartWhenAlreadyEnded(t *testing.T) {
 	r := &running{out: &buffer{}}
 	ctx, cancel := contextCause(t)
 	cancel(ErrDraining)
-	report := a.Run(ctx, argv("touch", file), r.out)
+	report := a.Run(ctx, new(argv("touch", file)), r.out)
 	require.ErrorIs(t, report.Err, ErrDraining)
 	require.NoFileExists(t, file)
 }

@@ -21,6 +21,15 @@
 // Output is kept from its two ends: the first 32 KiB of an attempt and the last
 // 224 KiB. What lies between is counted and dropped.
 //
+// A secret is taken out of output and errors where it stands as it is: the whole
+// value, and each of its lines. A value or a line of fewer than 4 bytes is left
+// alone, because it occurs by chance; one that a program encodes (base64, escapes)
+// is not recognised. Write secrets that are longer, and do not print them.
+//
+// An undo may run although its step never did: it is recorded before the step
+// starts, and a node can die between the two. It may also run twice. It has to
+// tolerate both.
+//
 // # Authority
 //
 // A claim gives a run to this node for the length of a lease, under a token that
@@ -35,10 +44,26 @@
 // # States
 //
 //	claimed    in a slot. Not started when the claim is older than half a lease
-//	running    an action runs; the lease is renewed every third of its length,
-//	           and the first time after a second
+//	forward    the steps run, from the one where the run stands; the lease is
+//	           renewed every third of its length, and the first time after a second
+//	backward   the claim says that the run is to be undone: the undos of its
+//	           rollback list run, the last step's first
 //	ended      a result waits on the board until a lane has written it
 //	given back the node drained or lost the lease: no result, the run is released
+//
+// Each step is recorded in the store before it starts, together with its undo, and
+// does not start without that; each undo that succeeded is said before the next
+// one starts. Both are repeated until there is an answer. A job of one action
+// without an undo records nothing. Whether a failure leads to a rollback is not
+// decided here: the store knows what there is to undo.
+//
+// A step and an undo may be tried again within the attempt, by their own retry and
+// in their slot; a job is tried again by another attempt, anywhere, that resumes
+// at the step that failed. What was left behind still running is never tried again
+// beside itself.
+//
+// A canceled run ends like one that timed out and is not tried again, except that
+// what had succeeded stays so. A rollback is not canceled.
 //
 // Slots, results and "there may be runs" are on the board, a mutex and a
 // condition without I/O. Two lanes carry: each sends what ended and asks for as
@@ -63,6 +88,10 @@
 // While an error proves that Redis itself is down, nobody else can take the run
 // either, so the count starts again and the job runs on.
 //
+// A job with "on_lost: keep" has no 2/3 and no 9/10: its attempt goes on, and is
+// renewed again, until the answer is that the run is another's; then it still goes
+// on, but starts no further step, and its result is refused. It dies with its node.
+//
 // # Processes
 //
 // A command is the leader of a process group of its own, with /dev/null for
@@ -79,8 +108,9 @@
 // requests has none. A watcher that dies or stops reading is replaced.
 //
 // Commands see a short list of the node's variables (PATH, HOME, LANG and the
-// like), their own env, and CARILLON_*. The node's environment often holds the
-// password of its Redis.
+// like), their own env and secrets, and CARILLON_*. The node's environment often
+// holds the password of its Redis. Secrets are read when an attempt starts; one
+// that is missing fails it. Requests and Go handlers are not given any.
 //
 // # Failure story
 //
@@ -94,6 +124,10 @@
 //	a reply is lost               the same request again: the same claims, the
 //	                              same answers
 //	another attempt has the run   ours is killed; its result would be refused
+//	a step cannot be recorded     it waits, as long as the lease can be held
+//	the node dies in a rollback   another one goes on at the same undo
+//	an undo is spent              the rollback ends; the error says what is left
+//	the word of a cancel is lost  the next renewal says it too
 //	the watcher dies              another is started and told everything
 //	a process does not die        it is stuck in the kernel: the slot is freed, the
 //	                              run failed, and the log says which process
@@ -101,10 +135,13 @@
 // # The files
 //
 // executor.go is Run, the lanes and the drain; board.go what they share;
-// leases.go when a lease needs what; attempt.go one run in one slot. action.go
-// is the way to the four kinds: command.go with program.go, environ.go,
-// account.go, group_linux.go and ending.go; http.go with http_errors.go;
-// func.go. output.go, ring.go and flush.go are the way of output to the log.
+// leases.go when a lease needs what; cancel.go who was called off; attempt.go one
+// run in one slot. forward.go and backward.go are what it does there, part by part
+// (part.go). action.go is the way to the four kinds: command.go with program.go,
+// environ.go, account.go, group_linux.go and ending.go; http.go with
+// http_errors.go and http_after.go; func.go. journal.go, output.go, ring.go and
+// flush.go are the way of output to the log, and secrets.go, redact.go and
+// matcher.go keep secrets out of it.
 // leash.go and watcher.go are this side of the watcher, watcher_process.go and
 // watchline.go the other.
 package executor

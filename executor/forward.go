@@ -23,7 +23,7 @@ func (e *Executor) forward(a *attempt) end {
 		return e.forwardSteps(ctx, a)
 	}
 	part := Part{Step: jobs.SoleStep, Action: &a.job.Action}
-	return end{Report: e.cfg.Actions.run(ctx, e.at(a, part), a.log.writer())}
+	return end{Report: e.cfg.Actions.Run(ctx, e.at(a, part), a.log.writer())}
 }
 
 // forwardSteps records each step, with its undo, and executes it then.
@@ -66,7 +66,7 @@ func (e *Executor) tries(ctx context.Context, a *attempt, p Part, retry jobs.Ret
 		if !p.sole() || p.Undo {
 			a.log.mark(a.secrets, title(p, n, retry.Attempts))
 		}
-		report := e.cfg.Actions.run(ctx, e.at(a, p), a.log.writer())
+		report := e.cfg.Actions.Run(ctx, e.at(a, p), a.log.writer())
 		switch {
 		case report.Err == nil, n >= retry.Attempts, !worth(retry, report):
 			return report
@@ -116,8 +116,8 @@ func (e *Executor) record(ctx context.Context, a *attempt, tell func(context.Con
 			return nil
 		case err == nil:
 			a.markLost()
-			e.log.Warn("another attempt holds this run: ours ends before its next step", "run", a.claim.RunID, "attempt", a.claim.Attempt)
-			return fmt.Errorf("%w: another attempt holds the run", ErrLeaseLost)
+			e.log.Warn("this run is not ours any more: another attempt holds it, or Redis lost its record; ours stops between two steps", "run", a.claim.RunID, "attempt", a.claim.Attempt)
+			return fmt.Errorf("%w: the run is not this attempt's any more", ErrLeaseLost)
 		case ctx.Err() != nil:
 			return cutShort(ctx)
 		}

@@ -44,7 +44,7 @@ func TestFunc(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := &buffer{}
-			report := funcActions(c.handler).Run(t.Context(), funcAttempt(), out)
+			report := funcActions(c.handler).Run(t.Context(), new(funcAttempt()), out)
 			assert.Nil(t, report.ExitCode)
 			assert.Contains(t, out.String(), c.output)
 			if c.text == "" {
@@ -67,7 +67,7 @@ func TestFuncTimesOut(t *testing.T) {
 			<-ctx.Done()
 			return fmt.Errorf("query: %w", ctx.Err())
 		})
-		report := a.Run(t.Context(), at, io.Discard)
+		report := a.Run(t.Context(), &at, io.Discard)
 		require.ErrorIs(t, report.Err, ErrTimedOut)
 		require.ErrorContains(t, report.Err, `func "tidy": timed out after 1m0s`)
 	})
@@ -80,7 +80,7 @@ func TestFuncThatFinishedAfterAllSucceeded(t *testing.T) {
 		<-ctx.Done()
 		return nil
 	})
-	require.NoError(t, a.Run(ctx, funcAttempt(), io.Discard).Err)
+	require.NoError(t, a.Run(ctx, new(funcAttempt()), io.Discard).Err)
 }
 
 func TestFuncThatIgnoresItsEndIsLeftBehind(t *testing.T) {
@@ -90,7 +90,7 @@ func TestFuncThatIgnoresItsEndIsLeftBehind(t *testing.T) {
 		at := funcAttempt()
 		at.Part.Timeout = time.Minute
 		start := time.Now()
-		report := a.Run(t.Context(), at, io.Discard)
+		report := a.Run(t.Context(), &at, io.Discard)
 		assert.Equal(t, time.Minute+DefaultGrace, time.Since(start))
 		require.ErrorIs(t, report.Err, ErrTimedOut)
 		require.ErrorContains(t, report.Err, "still runs: make it watch its context")
@@ -99,6 +99,6 @@ func TestFuncThatIgnoresItsEndIsLeftBehind(t *testing.T) {
 }
 
 func TestUnknownAction(t *testing.T) {
-	report := (&Actions{}).Run(t.Context(), attemptOf(jobs.Action{Kind: "telegram"}), io.Discard)
+	report := (&Actions{}).Run(t.Context(), new(attemptOf(jobs.Action{Kind: "telegram"})), io.Discard)
 	require.ErrorContains(t, report.Err, `unknown action "telegram": this node is older than the schedule`)
 }

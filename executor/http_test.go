@@ -44,7 +44,7 @@ func TestHTTPSendsWhatTheJobSays(t *testing.T) {
 		Headers: map[string]string{"Content-Type": "application/json", "Host": "deploy.internal", "Idempotency-Key": "forged"}})
 	at.Claim.Attempt = 3
 	out := &buffer{}
-	report := a.Run(t.Context(), at, out)
+	report := a.Run(t.Context(), &at, out)
 	require.NoError(t, report.Err)
 	assert.Nil(t, report.ExitCode)
 	assert.Equal(t, "done\n", out.String())
@@ -89,7 +89,7 @@ func TestHTTPJudgesTheStatus(t *testing.T) {
 		{404, nil, "check the path"},
 	} {
 		out := &buffer{}
-		report := a.Run(t.Context(), request(jobs.HTTPRequest{URL: fmt.Sprintf("%s/%d?token=secret", url, c.code), Expect: c.expect}), out)
+		report := a.Run(t.Context(), new(request(jobs.HTTPRequest{URL: fmt.Sprintf("%s/%d?token=secret", url, c.code), Expect: c.expect})), out)
 		if c.text == "" {
 			assert.NoError(t, report.Err, "%+v", c)
 			continue
@@ -115,7 +115,7 @@ func TestHTTPKeepsABoundedBody(t *testing.T) {
 		sent <- n
 	})
 	out := &buffer{}
-	report := a.Run(t.Context(), request(jobs.HTTPRequest{URL: url}), out)
+	report := a.Run(t.Context(), new(request(jobs.HTTPRequest{URL: url})), out)
 	require.NoError(t, report.Err)
 	body, note, _ := strings.Cut(out.String(), "\n")
 	assert.Len(t, body, bodyKept)
@@ -135,13 +135,13 @@ func TestHTTPTimesOut(t *testing.T) {
 	for path, text := range map[string]string{"/": "no answer: timed out after 100ms", "/half": "answer 200 incomplete after 4 bytes: timed out after 100ms"} {
 		at := request(jobs.HTTPRequest{URL: url + path})
 		at.Part.Timeout = 100 * time.Millisecond
-		report := a.Run(t.Context(), at, io.Discard)
+		report := a.Run(t.Context(), &at, io.Discard)
 		require.ErrorIs(t, report.Err, ErrTimedOut)
 		require.ErrorContains(t, report.Err, text)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(50*time.Millisecond, func() { cancel(ErrDraining) })
-	require.ErrorIs(t, a.Run(ctx, request(jobs.HTTPRequest{URL: url}), io.Discard).Err, ErrDraining)
+	require.ErrorIs(t, a.Run(ctx, new(request(jobs.HTTPRequest{URL: url})), io.Discard).Err, ErrDraining)
 }
 
 func TestHTTPSaysWhatIsWrong(t *testing.T) {
@@ -172,7 +172,7 @@ func TestHTTPSaysWhatIsWrong(t *testing.T) {
 		"no URL":    {"http://[::1", "make the request"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			report := a.Run(t.Context(), request(jobs.HTTPRequest{URL: c.url}), io.Discard)
+			report := a.Run(t.Context(), new(request(jobs.HTTPRequest{URL: c.url})), io.Discard)
 			require.ErrorContains(t, report.Err, c.text)
 			assert.NotContains(t, report.Err.Error(), "secret")
 		})

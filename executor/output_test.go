@@ -296,7 +296,7 @@ func TestOutputWithoutEndCostsBoundedMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	const size = 1 << 30
-	report := a.Run(t.Context(), script(fmt.Sprintf("head -c %d /dev/zero", size)), out)
+	report := a.Run(t.Context(), new(script(fmt.Sprintf("head -c %d /dev/zero", size))), out)
 	require.NoError(t, report.Err)
 	runtime.GC()
 	runtime.ReadMemStats(&after)

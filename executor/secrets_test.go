@@ -129,7 +129,7 @@ func TestAnAnswerThatBreaksOffInASecret(t *testing.T) {
 		io.WriteString(w, strings.Repeat("x", bodyKept-5)+"hunter22"+"and more")
 	})
 	out := &buffer{}
-	report := newActions(t, 0).Run(t.Context(), request(jobs.HTTPRequest{URL: url}), NewRedactor(out, "hunter22"))
+	report := newActions(t, 0).Run(t.Context(), new(request(jobs.HTTPRequest{URL: url})), NewRedactor(out, "hunter22"))
 	require.NoError(t, report.Err)
 	assert.Contains(t, out.String(), "xxx***\ncarillon: of a longer answer")
 	assert.NotContains(t, out.String(), "hunt")

@@ -107,7 +107,7 @@ func TestHTTPReportsWhenToComeBack(t *testing.T) {
 		w.Header().Set("Retry-After", "42")
 		w.WriteHeader(http.StatusTooManyRequests)
 	})
-	report := a.Run(t.Context(), request(jobs.HTTPRequest{URL: url}), &buffer{})
+	report := a.Run(t.Context(), new(request(jobs.HTTPRequest{URL: url})), &buffer{})
 	require.Error(t, report.Err)
 	require.Equal(t, 42*time.Second, report.RetryAfter)
 }

@@ -41,7 +41,7 @@ func nodeMain(text string) int {
 			}
 		}()
 	}
-	if report := a.Run(context.Background(), at, os.Stdout); report.Err != nil {
+	if report := a.Run(context.Background(), &at, os.Stdout); report.Err != nil {
 		fmt.Println("report:", report.Err)
 	}
 	return 0
