@@ -29,12 +29,13 @@ type Leadership struct {
 }
 
 // LogChunk is one piece of a run's output. A gap between Offset+len(Data) of
-// one chunk and the Offset of the next, within one attempt, is output that was
+// one chunk and the Offset of the next, of one writer, is output that was
 // dropped between the head and the tail.
 type LogChunk struct {
 	ID      string // position in the log; pass the last one to read on
 	Attempt int
-	Offset  int64 // bytes the attempt had written before this chunk
+	Writer  string // token of the claim that wrote it: an attempt and its undoing are two
+	Offset  int64  // bytes the writer had written before this chunk
 	Data    []byte
 }
 

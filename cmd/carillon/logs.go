@@ -74,15 +74,15 @@ func (a *app) readLog(ctx context.Context, st store, id string, follow bool, fn 
 // logsAsData writes the chunks themselves. Bytes that are not UTF-8 cannot
 // stand in JSON and are replaced; whoever needs them takes the plain output.
 func (a *app) logsAsData(ctx context.Context, st store, id string, follow bool) error {
-	next := map[int]int64{}
+	next := map[logWriter]int64{}
 	var items []any
 	err := a.readLog(ctx, st, id, follow, func(c jobs.LogChunk) error {
 		end := c.Offset + int64(len(c.Data))
-		if end <= next[c.Attempt] && len(c.Data) > 0 {
+		if end <= next[writerOf(c)] && len(c.Data) > 0 {
 			return nil
 		}
-		view := chunkView{Attempt: c.Attempt, Offset: c.Offset, Dropped: max(0, c.Offset-next[c.Attempt]), Data: validText(c.Data)}
-		next[c.Attempt] = end
+		view := chunkView{Attempt: c.Attempt, Offset: c.Offset, Dropped: max(0, c.Offset-next[writerOf(c)]), Data: validText(c.Data)}
+		next[writerOf(c)] = end
 		if follow {
 			return outputFailed(a.streamed(view, nil))
 		}

@@ -13,18 +13,26 @@ type logView struct {
 	out     io.Writer
 	say     func(format string, args ...any)
 	attempt int
-	next    map[int]int64 // attempt -> offset of the byte that comes next
-	midLine bool          // the last byte written was not a newline
+	next    map[logWriter]int64 // offset of the byte that comes next
+	midLine bool                // the last byte written was not a newline
 	wrote   bool
 }
+
+// logWriter is within what offsets count.
+type logWriter struct {
+	attempt int
+	token   string
+}
+
+func writerOf(c jobs.LogChunk) logWriter { return logWriter{c.Attempt, c.Writer} }
 
 // chunk renders one chunk. A writer that did not hear whether a chunk arrived
 // sends it again, so what was shown already is left out.
 func (v *logView) chunk(c jobs.LogChunk) error {
 	if v.next == nil {
-		v.next = map[int]int64{}
+		v.next = map[logWriter]int64{}
 	}
-	skip := v.next[c.Attempt] - c.Offset
+	skip := v.next[writerOf(c)] - c.Offset
 	if skip >= int64(len(c.Data)) && skip > 0 {
 		return nil
 	}
@@ -40,7 +48,7 @@ func (v *logView) chunk(c jobs.LogChunk) error {
 			return err
 		}
 	}
-	v.next[c.Attempt] = c.Offset + int64(len(c.Data))
+	v.next[writerOf(c)] = c.Offset + int64(len(c.Data))
 	return v.write(data)
 }
 

@@ -221,7 +221,7 @@ func (s *Store) ReadLog(ctx context.Context, runID, after string) ([]jobs.LogChu
 	}
 	chunks := make([]jobs.LogChunk, 0, len(entries))
 	for _, e := range entries {
-		chunks = append(chunks, jobs.LogChunk{ID: e.ID, Attempt: int(toInt(e.Values["attempt"])), Offset: toInt(e.Values["offset"]),
+		chunks = append(chunks, jobs.LogChunk{ID: e.ID, Attempt: int(toInt(e.Values["attempt"])), Writer: toString(e.Values["writer"]), Offset: toInt(e.Values["offset"]),
 			Data: []byte(toString(e.Values["data"]))})
 	}
 	return chunks, nil
@@ -244,7 +244,7 @@ func (s *Store) AppendLog(ctx context.Context, runID string, add []jobs.LogChunk
 	}
 	adds := make([]*redis.StringCmd, len(add))
 	for i, c := range add {
-		adds[i] = pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []any{"attempt", c.Attempt, "offset", c.Offset, "data", c.Data}})
+		adds[i] = pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []any{"attempt", c.Attempt, "writer", c.Writer, "offset", c.Offset, "data", c.Data}})
 	}
 	pipe.PExpire(ctx, key, logOpenKeep)
 	if _, err := pipe.Exec(ctx); err != nil {
