@@ -18,6 +18,7 @@ type attempt struct {
 	cancel  context.CancelCauseFunc
 	secrets *secrets // nil: the job has none; it and log are set before the first part starts
 	log     journal
+	signed  signedLog
 
 	mu    sync.Mutex
 	state leaseState
@@ -165,7 +166,8 @@ func (e *Executor) execute(a *attempt) {
 // contain them.
 func (e *Executor) open(a *attempt) (err error) {
 	a.secrets, err = readSecrets(a.job.Secrets, os.LookupEnv)
-	out := NewOutput(signedLog{e.store, a.claim.Token}, a.claim.RunID, a.claim.Attempt)
+	a.signed = signedLog{e.store, a.claim.Token}
+	out := NewOutput(&a.signed, a.claim.RunID, a.claim.Attempt)
 	a.log = journal{out: out, redact: a.secrets.redactor(out)}
 	return err
 }
@@ -200,7 +202,7 @@ type signedLog struct {
 }
 
 // AppendLog is that of the log behind it.
-func (l signedLog) AppendLog(ctx context.Context, runID string, add []jobs.LogChunk, drop []string) ([]string, error) {
+func (l *signedLog) AppendLog(ctx context.Context, runID string, add []jobs.LogChunk, drop []string) ([]string, error) {
 	for i := range add {
 		add[i].Writer = l.writer
 	}
