@@ -77,6 +77,12 @@ type Run struct {
 	Epoch       int64
 	Params      map[string]string
 	Output      io.Writer // becomes the run's log
+
+	Step       string         // of a job with steps
+	Undo       bool           // the step's undo is asked for, not the step
+	Failure    string         // with Undo: why the run is undone
+	FailedStep string         // with Undo: where it failed
+	Upstream   *jobs.Upstream // of a follow-on run
 }
 
 // Defaults of Options.
@@ -204,7 +210,8 @@ func handlers(funcs map[string]Func) map[string]executor.Handler {
 		out[name] = func(ctx context.Context, at executor.Attempt, w io.Writer) error {
 			c := at.Claim
 			return f(ctx, Run{ID: c.RunID, Job: c.Job, Trigger: c.Trigger, ScheduledAt: c.ScheduledAt, Attempt: c.Attempt,
-				Epoch: at.Epoch, Params: c.Params, Output: w})
+				Epoch: at.Epoch, Params: c.Params, Output: w, Step: at.Part.Step, Undo: at.Part.Undo,
+				Failure: c.Failure, FailedStep: c.FailedAt, Upstream: c.Upstream})
 		}
 	}
 	return out
