@@ -60,13 +60,15 @@ func (s *Store) Adopt(ctx context.Context, token string, scheduled []*jobs.Job) 
 // pauseSpans returns the pauses that undecided ticks may fall into, and forgets
 // those that lie before their job's cursor.
 func (s *Store) pauseSpans(ctx context.Context, cursors map[string]time.Time) (map[string][]jobs.Span, error) {
-	over, err := s.cmd.HGetAll(ctx, s.keys.pauses()).Result()
-	if err != nil {
-		return nil, wrap("read the pauses", err)
-	}
+	// In this order a pause that ends meanwhile is seen in both places, not in none.
+	now := s.Now()
 	paused, err := s.Paused(ctx)
 	if err != nil {
 		return nil, err
+	}
+	over, err := s.cmd.HGetAll(ctx, s.keys.pauses()).Result()
+	if err != nil {
+		return nil, wrap("read the pauses", err)
 	}
 	spans := make(map[string][]jobs.Span, len(over)+len(paused))
 	var done []string
@@ -74,7 +76,8 @@ func (s *Store) pauseSpans(ctx context.Context, cursors map[string]time.Time) (m
 		for _, one := range strings.Fields(text) {
 			from, to, _ := strings.Cut(one, "-")
 			span := jobs.Span{From: fromMillis(toInt(from)), To: fromMillis(toInt(to))}
-			if span.To.After(cursors[job]) {
+			// A job that is not scheduled starts from now when it comes back.
+			if cursor, scheduled := cursors[job]; scheduled && span.To.After(cursor) {
 				spans[job] = append(spans[job], span)
 			}
 		}
@@ -87,8 +90,12 @@ func (s *Store) pauseSpans(ctx context.Context, cursors map[string]time.Time) (m
 			return nil, wrap("forget old pauses", err)
 		}
 	}
+	// A pause in force counts up to now: later ticks are asked about when they are
+	// committed, or the end of the pause would go unheard.
 	for job, p := range paused {
-		spans[job] = append(spans[job], jobs.Span{From: p.Since})
+		if p.Since.Before(now) {
+			spans[job] = append(spans[job], jobs.Span{From: p.Since, To: now})
+		}
 	}
 	return spans, nil
 }

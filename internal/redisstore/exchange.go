@@ -251,12 +251,22 @@ func (s *Store) WaitBell(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// routeKeep is ROUTE_KEEP_MS of lua/lib_queue.lua: a bell is rung again before it is
+// missed, and that of a node which is gone must not stay.
+const routeKeep = time.Hour
+
 // ReturnBell puts the last token back, for which this node had no slot. It is
 // for the goroutine that waits for the bell.
 func (s *Store) ReturnBell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, opBudget)
 	defer cancel()
-	return wrap("return the bell token", s.cmd.LPush(ctx, s.rung, "1").Err())
+	pipe := s.cmd.Pipeline()
+	pipe.LPush(ctx, s.rung, "1")
+	if s.rung != s.keys.bell(jobs.AnyRoute) {
+		pipe.PExpire(ctx, s.rung, routeKeep)
+	}
+	_, err := pipe.Exec(ctx)
+	return wrap("return the bell token", err)
 }
 
 // Down reports whether err proves that Redis itself is not serving.

@@ -363,7 +363,8 @@ func TestPauseSkipsTicksAndSaysSo(t *testing.T) {
 		adopted, err := s.Adopt(ctx, token, []*jobs.Job{j})
 		require.NoError(t, err)
 		require.Len(t, adopted.Pauses["j"], 1)
-		require.True(t, adopted.Pauses["j"][0].To.IsZero())
+		require.WithinDuration(t, s.Now(), adopted.Pauses["j"][0].To, time.Second,
+			"up to now: whether it lasts is asked at each tick, so that its end is heard")
 		was, ok, err := s.Resume(ctx, "j", "me@host")
 		require.NoError(t, err)
 		require.True(t, ok)
@@ -606,6 +607,7 @@ func TestARouteThatNobodyServesIsReportedAndFails(t *testing.T) {
 		require.Empty(t, mustRun(t, s, id).Reason)
 		age := func(d time.Duration) {
 			require.NoError(t, s.cmd.HSet(ctx, s.keys.run(id), "queued_at", s.Now().Add(-d).UnixMilli()).Err())
+			require.NoError(t, s.cmd.ZAdd(ctx, s.keys.routes(), redis.Z{Score: float64(s.Now().Add(-d).UnixMilli()), Member: "pool=gpu"}).Err())
 			sweep(t, s, token)
 		}
 		age(11 * time.Second)
@@ -617,7 +619,7 @@ func TestARouteThatNobodyServesIsReportedAndFails(t *testing.T) {
 		require.Contains(t, run.Error, "pool=gpu")
 		nothingLeft(t, s, "j")
 		sweep(t, s, token)
-		require.Zero(t, s.cmd.Exists(ctx, s.keys.prefix+"routes").Val())
+		require.Zero(t, s.cmd.Exists(ctx, s.keys.routes()).Val())
 	})
 }
 

@@ -92,6 +92,14 @@ const historyCap = 100
 
 // candidates collects the ids that may match, without duplicates.
 func (s *Store) candidates(ctx context.Context, f RunFilter) ([]string, error) {
+	routes := []string{jobs.AnyRoute}
+	if f.Job == "" {
+		more, err := s.cmd.ZRange(ctx, s.keys.routes(), 0, -1).Result()
+		if err != nil {
+			return nil, wrap("read the routes", err)
+		}
+		routes = append(routes, more...)
+	}
 	pipe := s.cmd.Pipeline()
 	var lists []interface{ Result() ([]string, error) }
 	take := int64(f.Limit) - 1
@@ -105,8 +113,10 @@ func (s *Store) candidates(ctx context.Context, f RunFilter) ([]string, error) {
 		}
 	} else {
 		// The newest waiting runs stand on the left of their queues.
-		for priority := range 10 {
-			lists = append(lists, pipe.LRange(ctx, s.keys.queue(jobs.AnyRoute, strconv.Itoa(priority)), 0, int64(f.Limit)))
+		for _, route := range routes {
+			for priority := range 10 {
+				lists = append(lists, pipe.LRange(ctx, s.keys.queue(route, strconv.Itoa(priority)), 0, int64(f.Limit)))
+			}
 		}
 		lists = append(lists, pipe.ZRevRange(ctx, s.keys.leases(), 0, 4999), pipe.LRange(ctx, s.keys.recent(), 0, take))
 	}

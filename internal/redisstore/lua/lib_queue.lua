@@ -13,8 +13,12 @@ end
 local function enqueue(route, priority, ids, command)
   variadic(command, queue_key(route, priority), ids)
   redis.call('ZADD', P .. 'priorities:' .. route, 'NX', NOW, priority)
-  -- The sweep looks after routes that no live node may serve.
-  if route ~= 'any' and string.sub(route, 1, 5) ~= 'node=' then redis.call('SADD', P .. 'routes', route) end
+  if string.sub(route, 1, 5) == 'node=' then
+    redis.call('PEXPIRE', queue_key(route, priority), ROUTE_KEEP_MS)
+    redis.call('PEXPIRE', P .. 'priorities:' .. route, ROUTE_KEEP_MS)
+  elseif route ~= 'any' then
+    redis.call('ZADD', P .. 'routes', 'NX', 0, route) -- the sweep looks after it
+  end
 end
 
 -- ring(route, waiting): leaves at most one token for each live node and each

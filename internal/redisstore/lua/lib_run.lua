@@ -127,7 +127,6 @@ local function pin(id, spec, node, boot, trigger, more, events, tick)
   redis.call('SADD', active, id)
   local route = 'node=' .. boot
   enqueue(route, spec.priority, { id }, 'LPUSH')
-  for _, key in ipairs({ queue_key(route, spec.priority), P .. 'priorities:' .. route }) do redis.call('PEXPIRE', key, ROUTE_KEEP_MS) end
   ring(route, 1)
   redis.call('ZADD', P .. 'leases', NOW + PIN_MS, id)
   events[#events + 1] = queued_event(spec.job, id, tick)
@@ -216,7 +215,10 @@ local function linked_end(id, job, state, events)
   if redis.call('LREM', P .. 'waiting:' .. job, 0, id) == 0 then promote(job) end
   if h[1] then
     redis.call('SREM', P .. 'group:' .. h[1], id)
-    for _, other in ipairs(redis.call('SMEMBERS', P .. 'groupwait:' .. h[1])) do promote(other) end
+    for _, other in ipairs(redis.call('SMEMBERS', P .. 'groupwait:' .. h[1])) do
+      promote(other)
+      if redis.call('EXISTS', P .. 'waiting:' .. other) == 0 then redis.call('SREM', P .. 'groupwait:' .. h[1], other) end
+    end
   end
   if h[2] then follow(id, job, state, h[3] or '', h[2], events) end
 end

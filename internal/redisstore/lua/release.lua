@@ -14,11 +14,11 @@ local accepted = {}
 for i = 0, n - 1 do
   local a = 4 + i * WIDTH
   local id = ARGV[a]
-  local h = redis.call('HMGET', P .. 'run:' .. id, 'status', 'token', 'attempt', 'priority', 'route', 'cancel_why', 'pin', 'job')
+  local h = redis.call('HMGET', P .. 'run:' .. id, 'status', 'token', 'attempt', 'priority', 'route', 'cancel_why', 'pin', 'job', 'delivery')
   if h[2] == ARGV[a + 1] and (h[1] == 'running' or h[1] == 'rolling_back') then
     reply[i + 1] = 'ok'
     accepted[#accepted + 1] = { id = id, status = h[1], kind = ARGV[a + 2], reason = ARGV[a + 3], attempt = tonumber(h[3]),
-      priority = h[4], route = h[5] or 'any', canceled = h[6], pin = h[7], job = h[8] }
+      priority = h[4], route = h[5] or 'any', canceled = h[6], pin = h[7], job = h[8], once = h[9] == 'at-most-once' }
     freed[#freed + 1] = id
   else
     reply[i + 1] = 'lost'
@@ -30,6 +30,8 @@ for _, r in ipairs(accepted) do
   local undoing = r.status == 'rolling_back'
   if r.canceled and not undoing then
     close(r.id, 'canceled', r.canceled, events)
+  elseif r.once and r.kind == 'started' and not undoing then
+    close(r.id, 'failed', 'outcome unknown: ' .. node .. ' ended it before it was done (' .. r.reason .. '), and delivery is at-most-once', events)
   else
     local attempt = r.attempt
     if r.kind ~= 'started' and not undoing then attempt = attempt - 1 end

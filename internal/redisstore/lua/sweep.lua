@@ -100,7 +100,8 @@ end
 -- unclaimed(id, key, h): waits parked for a definition, or for its one node.
 local function unclaimed(id, key, h)
   if h.pin then
-    if lives(h.pin) then return later(id, PIN_MS) end
+    -- While Redis was away nobody could beat: only who has watched it knows who is gone.
+    if not take or lives(h.pin) then return later(id, PIN_MS) end
     local failure = 'node gone: ' .. (h.pinned_to or h.pin)
     if h.status == 'rolling_back' then return stuck(id, failure, events) end
     close(id, 'failed', failure .. ' before it took this run', events)
@@ -116,7 +117,7 @@ local function unclaimed(id, key, h)
   local failure = 'no live node had the definition this run was made with (digest ' .. (h.digest or '') .. ') for ' ..
     math.floor(patience / 1000) .. ' s: trigger the job again'
   if h.status == 'rolling_back' then return stuck(id, failure, events) end
-  close(id, 'failed', failure, events, true)
+  close(id, 'failed', failure, events)
 end
 
 local FIELDS = { 'status', 'job', 'priority', 'attempt', 'renewed', 'node', 'digest', 'parked_at', 'route', 'pin', 'pinned_to',
@@ -148,28 +149,37 @@ for _, id in ipairs(expired) do
   end
 end
 
--- Routes with waiting runs that no live node may take.
+-- Routes with waiting runs that no live node may take. Their score says since when that
+-- is so; patience begins there, because a run may have been at work for hours before.
 local served = {}
 for _, node in ipairs(fleet()) do
   for route in pairs(node.serves) do served[route] = true end
 end
-for _, route in ipairs(redis.call('SMEMBERS', P .. 'routes')) do
+local routes = redis.call('ZRANGE', P .. 'routes', 0, -1, 'WITHSCORES')
+for r = 1, #routes, 2 do
+  local route, since = routes[r], tonumber(routes[r + 1])
   local priorities = redis.call('ZRANGE', P .. 'priorities:' .. route, 0, -1)
   if #priorities == 0 then
-    redis.call('SREM', P .. 'routes', route)
-  elseif not served[route] then
+    redis.call('ZREM', P .. 'routes', route)
+  elseif served[route] then
+    if since > 0 then redis.call('ZADD', P .. 'routes', 0, route) end
+  else
+    if since == 0 then
+      since = NOW
+      redis.call('ZADD', P .. 'routes', NOW, route)
+    end
     for _, priority in ipairs(priorities) do
       for _, id in ipairs(redis.call('LRANGE', queue_key(route, priority), -LOOK, -1)) do
         local key = P .. 'run:' .. id
         local h = redis.call('HMGET', key, 'status', 'queued_at', 'unroutable_ms', 'unroutable', 'job')
-        local waited = NOW - tonumber(h[2] or NOW)
+        local waited = NOW - math.max(since, tonumber(h[2] or NOW))
         if h[1] ~= 'queued' and h[1] ~= 'rolling_back' then
           redis.call('LREM', queue_key(route, priority), -1, id)
         elseif waited > tonumber(h[3] or UNROUTABLE_MS) then
           redis.call('LREM', queue_key(route, priority), -1, id)
           local failure = 'no live node serves ' .. route .. ' since ' .. math.floor(waited / 1000) .. ' s'
-          if h[1] == 'rolling_back' then stuck(id, failure, events) else close(id, 'failed', failure, events, true) end
-        elseif waited > REPORT_MS and not h[4] then
+          if h[1] == 'rolling_back' then stuck(id, failure, events) else close(id, 'failed', failure, events) end
+        elseif waited > REPORT_MS and tonumber(h[4] or 0) < since then
           redis.call('HSET', key, 'unroutable', NOW, 'reason', 'no live node serves ' .. route)
           events[#events + 1] = '{"type":"unroutable","job":"' .. h[5] .. '","run":"' .. id .. '","reason":"no live node serves ' .. route .. '"}'
         end
@@ -185,10 +195,6 @@ for _, name in ipairs(order) do
   local p = pushed[name]
   enqueue(p.route, p.priority, p.ids, 'RPUSH')
   ring(p.route, #p.ids)
-  if string.sub(p.route, 1, 5) == 'node=' then
-    redis.call('PEXPIRE', queue_key(p.route, p.priority), ROUTE_KEEP_MS)
-    redis.call('PEXPIRE', P .. 'priorities:' .. p.route, ROUTE_KEEP_MS)
-  end
 end
 publish(KEYS[6], KEYS[7], events)
 return { 1, #expired, kept }
