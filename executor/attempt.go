@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"carillon/internal/failpoint"
 	"carillon/jobs"
 )
 
@@ -153,6 +154,11 @@ const logFlushHurried = 2 * time.Second
 func (e *Executor) execute(a *attempt) {
 	defer e.attempts.Done()
 	defer a.cancel(nil)
+	if a.claim.Undoing {
+		failpoint.Hit(failpoint.UndoClaimed)
+	} else {
+		failpoint.Hit(failpoint.Claimed)
+	}
 	if err := e.open(a); err != nil {
 		e.conclude(a, end{Report: Report{Err: err}, step: stoppedAt(a.job, a.claim), left: a.claim.Rollback})
 	} else if a.claim.Undoing {
@@ -191,6 +197,7 @@ func (e *Executor) conclude(a *attempt, ended end) {
 	result := verdict(a.job, a.claim, ended)
 	result.Error = a.secrets.redact(result.Error)
 	result.OutputBytes, result.LogBytes = written, kept
+	failpoint.Hit(failpoint.BeforeResult)
 	e.board.end(a.claim.Token, &result)
 }
 

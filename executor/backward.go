@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"carillon/internal/failpoint"
 	"carillon/jobs"
 )
 
@@ -24,15 +25,19 @@ func (e *Executor) backward(a *attempt) end {
 		}
 		undo := plan[step].Undo
 		part := Part{Step: name, Undo: true, Action: &undo.Action, Timeout: undo.Timeout}
+		failpoint.Hit(failpoint.BeforeUndo)
 		report := e.tries(a.ctx, a, part, undo.Retry)
 		if report.Err == nil {
+			failpoint.Hit(failpoint.UndoDone)
 			report.Err = e.undone(a, name)
 		}
 		if report.Err != nil {
 			report.Err = inPart(part, report.Err)
 			return end{step: name, left: left, Report: report}
 		}
+		failpoint.Hit(failpoint.UndoRecorded)
 	}
+	failpoint.Hit(failpoint.BeforeRolledBack)
 	return end{}
 }
 

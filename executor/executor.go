@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"carillon/internal/failpoint"
 	"carillon/jobs"
 )
 
@@ -170,6 +171,9 @@ func (e *Executor) runLane(ctx context.Context, lane int) {
 			e.board.keep(results)
 			return
 		}
+		if len(results) > 0 {
+			failpoint.Hit(failpoint.ResultSent)
+		}
 		for i, answer := range reply.Answers {
 			if answer != jobs.FinishOK {
 				e.log.Warn("the end of an attempt was not accepted", "run", results[i].RunID, "answer", answer, "status", results[i].Status)
@@ -251,8 +255,10 @@ func (e *Executor) start(c jobs.Claim, sent time.Time) bool {
 func (e *Executor) giveBack(r jobs.Release) {
 	e.releases.Go(func() {
 		for try := 0; ; try++ {
+			failpoint.Hit(failpoint.BeforeRelease)
 			err := e.store.Release(e.work, []jobs.Release{r})
 			if err == nil {
+				failpoint.Hit(failpoint.Released)
 				return
 			}
 			if e.work.Err() != nil {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"carillon/internal/failpoint"
 	"carillon/jobs"
 )
 
@@ -34,11 +35,14 @@ func (e *Executor) forwardSteps(ctx context.Context, a *attempt) end {
 		step := &plan[i]
 		part := Part{Step: step.Name, Action: &step.Action, Timeout: step.Timeout}
 		record := jobs.StepRecord{RunID: a.claim.RunID, Token: a.claim.Token, Index: i, Name: step.Name, Undo: step.Undo != nil}
+		failpoint.Hit(failpoint.BeforeStep)
 		err := e.record(ctx, a, func(ctx context.Context) (bool, error) { return e.store.Step(ctx, record) })
 		if err != nil {
 			report = Report{Err: err}
 		} else {
+			failpoint.Hit(failpoint.StepRecorded)
 			report = e.tries(ctx, a, part, step.Retry)
+			failpoint.Hit(failpoint.StepDone)
 		}
 		if report.Err != nil {
 			report.Err = inPart(part, report.Err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"carillon/internal/failpoint"
 	"carillon/leader"
 )
 
@@ -28,7 +29,9 @@ func (t *term) sweep(ctx context.Context) error {
 	}
 	var words throttle
 	for failures := 0; ctx.Err() == nil; {
+		failpoint.Hit(failpoint.BeforeSweep)
 		more, err := t.store.Sweep(ctx, t.token, t.takeRunning())
+		failpoint.Hit(failpoint.Swept)
 		fed := false
 		if err == nil {
 			fed, err = t.store.Feed(ctx, t.token, t.find)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"carillon/internal/failpoint"
 	"carillon/leader"
 )
 
@@ -97,6 +98,7 @@ func (t *term) adopt(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("adopt: %w", err)
 	}
+	failpoint.Hit(failpoint.Adopted)
 	a, err := newAgenda(list, adopted)
 	if err != nil {
 		return fmt.Errorf("adopt: %w", err)
@@ -117,8 +119,10 @@ func (t *term) commit(ctx context.Context) (some bool, err error) {
 	if len(ds) == 0 {
 		return false, nil
 	}
+	failpoint.Hit(failpoint.BeforeCommit)
 	vs, err := t.store.Commit(ctx, t.token, ds)
 	if err == nil {
+		failpoint.Hit(failpoint.Committed)
 		err = t.agenda.settle(ds, vs, t.now())
 	}
 	if err != nil {

@@ -19,6 +19,7 @@ fi
 
 say "go vet ./..."
 go vet ./...
+go vet -tags failpoint ./...
 
 status=0
 # Two test binaries at a time: many start servers and processes of their own and
@@ -28,6 +29,7 @@ whole='^carillon/(e2e|examples)$'
 say "go test -race, package by package"
 # shellcheck disable=SC2046 # a list of words
 go test -race -p 2 -timeout 8m $(go list ./... | grep -Ev "$whole") || status=1
+go test -race -tags failpoint ./internal/failpoint || status=1
 say "go test -race, the whole: real processes, and the examples"
 # shellcheck disable=SC2046
 go test -race -p 1 -timeout 8m $(go list ./... | grep -E "$whole") || status=1
