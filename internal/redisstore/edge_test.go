@@ -196,3 +196,34 @@ func TestNobodyWaitsForAGroupWithoutARun(t *testing.T) {
 		nothingLeft(t, s, "x", "y")
 	})
 }
+
+// The answer to a result is lost and the result is told again, after the store
+// made something else of it.
+func TestARepeatedEndIsAnsweredAsTheFirst(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		s := f.node("n1")
+		id := trigger(t, s, job("j"), "a")
+		c := claimOne(t, s)
+		step(t, s, c, 0, "one", true)
+		failed := jobs.Result{RunID: id, Token: c.Token, Status: jobs.Failed, FailedStep: "one", Error: "no"}
+		for range 2 {
+			require.Equal(t, []jobs.FinishAnswer{jobs.FinishOK}, finish(t, s, failed))
+			require.Equal(t, jobs.RollingBack, mustRun(t, s, id).Status)
+		}
+		u := claimOne(t, s)
+		require.Equal(t, []jobs.FinishAnswer{jobs.FinishOK}, finish(t, s, failed))
+		finishOne(t, s, u, jobs.RolledBack, "", "")
+
+		id = trigger(t, s, job("j"), "b")
+		c = claimOne(t, s)
+		_, _, err := s.Cancel(context.Background(), id, "me", "")
+		require.NoError(t, err)
+		for range 2 {
+			finishOne(t, s, c, jobs.Retrying, "", "no")
+			require.Equal(t, jobs.Canceled, mustRun(t, s, id).Status)
+		}
+		require.Equal(t, []jobs.FinishAnswer{jobs.FinishSuperseded},
+			finish(t, s, jobs.Result{RunID: id, Token: "stale", Status: jobs.Succeeded}))
+		nothingLeft(t, s, "j")
+	})
+}

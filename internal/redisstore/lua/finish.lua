@@ -15,9 +15,11 @@ local accepted = {}
 for i = 0, n - 1 do
   local a = 4 + i * WIDTH
   local id, state = ARGV[a], ARGV[a + 2]
-  local h = redis.call('HMGET', P .. 'run:' .. id, 'status', 'token', 'job', 'attempt', 'linked', 'recorded')
+  local h = redis.call('HMGET', P .. 'run:' .. id, 'status', 'token', 'job', 'attempt', 'linked', 'recorded', 'ended')
   if not h[1] then
     reply[i + 1] = 'unknown'
+  elseif h[7] == ARGV[a + 1] then
+    reply[i + 1] = 'ok' -- said before, and something else became of it
   elseif h[2] ~= ARGV[a + 1] then
     reply[i + 1] = 'superseded'
   elseif h[1] == state then
@@ -51,7 +53,10 @@ for _, r in ipairs(accepted) do
   -- Called off meanwhile: what did not succeed is not tried again.
   if (r.state == 'failed' or r.state == 'retrying' or r.state == 'canceled') and r.from == 'running' then
     local cancel = redis.call('HGET', key, 'cancel_why')
-    if cancel then r.state, failure = 'canceled', cancel end
+    if cancel then
+      r.state, failure = 'canceled', cancel
+      set('ended', ARGV[a + 1])
+    end
   end
   if r.steps then close_step(key, r.state, failed_step) end
   local undo = (r.state == 'failed' or r.state == 'canceled') and r.steps and undoable(r.id)
@@ -60,7 +65,8 @@ for _, r in ipairs(accepted) do
   local event = '{"type":"' .. r.state .. '","job":"' .. r.job .. '","run":"' .. r.id .. '","node":"' .. node .. '","attempt":' .. r.attempt
   if failure ~= '' then event = event .. ',"error":' .. cjson.encode(failure) end
   if undo then
-    if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+    set('ended', ARGV[a + 1])
+    redis.call('HSET', key, unpack(fields))
     back(r.id, failure, events)
   elseif r.state == 'retrying' then
     local due = NOW + tonumber(ARGV[a + 3])
