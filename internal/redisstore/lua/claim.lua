@@ -10,16 +10,16 @@
 -- are still held by this claim.
 -- Uses: common, queue
 local lane, claim, node, boot, want, lease = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local FIELDS = { 'status', 'attempt', 'failures', 'trigger', 'scheduled_at', 'priority', 'digest', 'params', 'step', 'token', 'up_run' }
+local FIELDS = { 'status', 'attempt', 'failures', 'trigger', 'scheduled_at', 'priority', 'digest', 'params', 'more' }
 
 local reply = { 0, tonumber(redis.call('HGET', KEYS[6], 'epoch') or '0') }
 
 -- rest(id, h): what only some runs have: steps done, a rollback to run, an upstream run.
 local function rest(id, h)
+  if not h[9] then return '' end
   local undoing = h[1] == 'rolling_back'
-  if not undoing and not h[9] and not h[11] then return '' end
-  local r = { step = tonumber(h[9] or '0') }
-  local more = redis.call('HMGET', P .. 'run:' .. id, 'error', 'failed_step', 'up_job', 'up_run', 'up_status', 'up_error')
+  local more = redis.call('HMGET', P .. 'run:' .. id, 'error', 'failed_step', 'up_job', 'up_run', 'up_status', 'up_error', 'step')
+  local r = { step = tonumber(more[7] or '0') }
   if undoing then
     r.undoing, r.failure, r.failed_at = true, more[1] or '', more[2] or ''
     r.rollback = redis.call('LRANGE', P .. 'rollback:' .. id, 0, -1)
@@ -45,7 +45,7 @@ if before then
       i = i + 1
       local token = boot .. ':' .. claim .. ':' .. i
       local h = redis.call('HMGET', P .. 'run:' .. id, unpack(FIELDS))
-      if (h[1] == 'running' or h[1] == 'rolling_back') and h[10] == token then
+      if (h[1] == 'running' or h[1] == 'rolling_back') and redis.call('HGET', P .. 'run:' .. id, 'token') == token then
         answer(id, token, tonumber(h[2]), h)
       end
     end
@@ -83,7 +83,7 @@ for _, w in ipairs(waiting) do
     for _, id in ipairs(ids) do
       local key = P .. 'run:' .. id
       local h = redis.call('HMGET', key, unpack(FIELDS))
-      local undo = h[1] == 'rolling_back' and h[10] == ''
+      local undo = h[1] == 'rolling_back' and redis.call('HGET', key, 'token') == ''
       -- Anything else is not waiting any more: its element is dropped here.
       if undo or h[1] and can_move(h[1], 'running') then
         taken[#taken + 1] = id

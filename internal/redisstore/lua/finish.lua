@@ -15,18 +15,18 @@ local accepted = {}
 for i = 0, n - 1 do
   local a = 4 + i * WIDTH
   local id, state = ARGV[a], ARGV[a + 2]
-  local h = redis.call('HMGET', P .. 'run:' .. id, 'status', 'token', 'job', 'attempt', 'linked', 'recorded', 'ended')
+  local key = P .. 'run:' .. id
+  local h = redis.call('HMGET', key, 'status', 'token', 'job', 'attempt', 'more')
+  local mine = h[2] == ARGV[a + 1]
   if not h[1] then
     reply[i + 1] = 'unknown'
-  elseif h[7] == ARGV[a + 1] then
-    reply[i + 1] = 'ok' -- said before, and something else became of it
-  elseif h[2] ~= ARGV[a + 1] then
-    reply[i + 1] = 'superseded'
-  elseif h[1] == state then
+  elseif mine and h[1] == state and state ~= 'running' then
     reply[i + 1] = 'ok' -- said before
-  elseif (h[1] == 'running' or h[1] == 'rolling_back') and can_move(h[1], state) then
+  elseif mine and (h[1] == 'running' or h[1] == 'rolling_back') and can_move(h[1], state) then
     reply[i + 1] = 'ok'
-    accepted[#accepted + 1] = { at = a, id = id, state = state, job = h[3], attempt = h[4], linked = h[5], steps = h[6], from = h[1] }
+    accepted[#accepted + 1] = { at = a, id = id, state = state, job = h[3], attempt = h[4], more = h[5], from = h[1] }
+  elseif redis.call('HGET', key, 'ended') == ARGV[a + 1] then
+    reply[i + 1] = 'ok' -- said before, and something else became of it
   else
     reply[i + 1] = 'superseded'
   end
@@ -43,6 +43,10 @@ local ends = {} -- that concern other runs
 for _, r in ipairs(accepted) do
   local a, key = r.at, P .. 'run:' .. r.id
   local code, failure, wrote, log, failed_step = ARGV[a + 4], ARGV[a + 5], ARGV[a + 6], ARGV[a + 7], ARGV[a + 8]
+  if r.more then
+    local more = redis.call('HMGET', key, 'linked', 'recorded')
+    r.linked, r.steps = more[1], more[2]
+  end
   local fields = {}
   local function set(field, value)
     fields[#fields + 1] = field

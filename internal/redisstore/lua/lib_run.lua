@@ -35,16 +35,22 @@ local function born(id, spec, trigger, more)
     fields[n + 1], fields[n + 2] = field, value
     n = n + 2
   end
-  for i = 1, #more, 2 do add(more[i], more[i + 1]) end
+  local extra = false -- something that only some runs have: claim and finish look closer
+  for i = 1, #more, 2 do
+    add(more[i], more[i + 1])
+    if more[i] == 'up_run' then extra = true end
+  end
   if spec.route ~= 'any' then add('route', spec.route) end
   if spec.crash_retries ~= '' then add('crash_retries', spec.crash_retries) end
   if spec.delivery ~= '' then add('delivery', spec.delivery) end
   if spec.unroutable ~= '' then add('unroutable_ms', spec.unroutable) end
   if not plain(spec) then
     add('linked', 1) -- its end concerns others
+    extra = true
     if spec.group ~= '' then add('group', spec.group); add('group_limit', spec.limit) end
     if spec.followers ~= '' then add('followers', spec.followers) end
   end
+  if extra then add('more', 1) end
   redis.call('HSET', P .. 'run:' .. id, unpack(fields))
 end
 

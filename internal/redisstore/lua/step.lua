@@ -18,6 +18,6 @@ if h[5] and h[5] ~= name then
   local before = redis.call('HGET', KEYS[2], 'step:' .. h[5])
   if before then redis.call('HSET', KEYS[2], 'step:' .. h[5], (string.gsub(before, ' running ', ' succeeded '))) end
 end
-redis.call('HSET', KEYS[2], 'step', index, 'recorded', name, 'step:' .. name, index .. ' running ' .. NOW)
+redis.call('HSET', KEYS[2], 'more', 1, 'step', index, 'recorded', name, 'step:' .. name, index .. ' running ' .. NOW)
 publish(KEYS[4], KEYS[5], { '{"type":"step","job":"' .. h[6] .. '","run":"' .. ARGV[2] .. '","step":"' .. name .. '"}' })
 return 'ok'
