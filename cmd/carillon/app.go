@@ -92,9 +92,13 @@ func (a *app) root() *cobra.Command {
 		commands []*cobra.Command
 	}{
 		{"Run", []*cobra.Command{a.upCommand(), a.triggerCommand()}},
+		{"Act", []*cobra.Command{
+			a.cancelCommand(), a.retryCommand(), a.rollbackCommand(),
+			a.pauseCommand(), a.resumeCommand(), a.backfillCommand(),
+		}},
 		{"Look", []*cobra.Command{
 			a.jobsCommand(), a.runsCommand(), a.runCommand(), a.logsCommand(),
-			a.ledgerCommand(), a.nodesCommand(), a.watchCommand(),
+			a.ledgerCommand(), a.nodesCommand(), a.watchCommand(), a.healthcheckCommand(),
 		}},
 		{"Check, without Redis", []*cobra.Command{a.validateCommand(), a.nextCommand()}},
 		{"Help", []*cobra.Command{a.versionCommand()}},

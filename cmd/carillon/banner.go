@@ -19,6 +19,7 @@ type standing struct {
 	leader    string // "" when the seat is vacant
 	noLead    bool
 	slots     int
+	labels    string // of the node and its pool
 	schedule  *jobs.Schedule
 	now       time.Time
 }
@@ -33,6 +34,9 @@ func banner(s standing) []string {
 	add("leader", leaderWords(s))
 	add("schedule", fmt.Sprintf("%s: %s, digest %s", s.schedule.Path, count(len(s.schedule.Jobs), "job"), s.schedule.Digest))
 	add("slots", fmt.Sprintf("%d", s.slots))
+	if s.labels != "" {
+		add("labels", s.labels)
+	}
 	name := "next"
 	for _, k := range s.nextTicks() {
 		add(name, fmt.Sprintf("%s  %s  in %s", k.at.Format("2006-01-02 15:04:05 -07:00"), k.voice.job, short(k.at.Sub(s.now))))
@@ -91,6 +95,6 @@ func bannerAttrs(s standing) []any {
 	return []any{
 		"version", s.version, "node", s.node, "redis", s.redis, "embedded", s.embedded, "namespace", s.namespace,
 		"leader", s.leader, "schedule", s.schedule.Path, "jobs", len(s.schedule.Jobs), "digest", s.schedule.Digest,
-		"slots", s.slots, "next", strings.Join(next, " "),
+		"slots", s.slots, "labels", s.labels, "next", strings.Join(next, " "),
 	}
 }

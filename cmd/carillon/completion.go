@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -118,33 +119,73 @@ func (a *app) completeParams(jobOf func(args []string) string) cobra.CompletionF
 
 // completeRuns offers run ids, newest first.
 func (a *app) completeRuns(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, noFiles
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), completionPatience)
-	defer cancel()
-	runs, err := a.recentRuns(ctx)
-	if err != nil {
-		return nil, noFiles
-	}
-	var o offers
-	for _, r := range runs {
-		o.add(typed, r.ID, string(r.Status))
-	}
-	return o, noFiles | cobra.ShellCompDirectiveKeepOrder
+	return a.completeRunsThat(runFilter{}, func(jobs.Run) bool { return true })(cmd, args, typed)
 }
 
-func (a *app) recentRuns(ctx context.Context) ([]jobs.Run, error) {
+const offeredRuns = 50
+
+// completeRunsThat offers the latest runs that a command can do something with.
+func (a *app) completeRunsThat(filter runFilter, fit func(jobs.Run) bool) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		var o offers
+		filter.Limit = offeredRuns
+		if len(args) == 0 {
+			a.blink(cmd, func(ctx context.Context, st store) {
+				runs, _ := st.Runs(ctx, filter)
+				for _, r := range runs {
+					if fit(r) {
+						o.add(typed, r.ID, string(r.Status))
+					}
+				}
+			})
+		}
+		if len(o) == 0 {
+			return nil, noFiles
+		}
+		return o, noFiles | cobra.ShellCompDirectiveKeepOrder
+	}
+}
+
+// completePaused offers the jobs that are paused, with who paused them and why.
+func (a *app) completePaused(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var o offers
+	if len(args) == 0 {
+		a.blink(cmd, func(ctx context.Context, st store) {
+			pauses, _ := st.Paused(ctx)
+			for _, job := range slices.Sorted(maps.Keys(pauses)) {
+				o.add(typed, job, pauseWords(pauses[job]))
+			}
+		})
+	}
+	return o, noFiles
+}
+
+// completeNodes offers the live nodes.
+func (a *app) completeNodes(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var o offers
+	a.blink(cmd, func(ctx context.Context, st store) {
+		nodes, _ := st.Nodes(ctx)
+		for _, n := range nodes {
+			o.add(typed, n.Name, labelWords(n.Pool, n.Labels))
+		}
+	})
+	return o, noFiles
+}
+
+// blink calls fn with a store, when one answers at once.
+func (a *app) blink(cmd *cobra.Command, fn func(ctx context.Context, st store)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), completionPatience)
+	defer cancel()
 	addr, err := a.address()
 	if err != nil {
-		return nil, err
+		return
 	}
 	st, err := a.connectTo(ctx, addr, completionPatience)
 	if err != nil {
-		return nil, err
+		return
 	}
 	defer func() { _ = st.Close() }()
-	return st.Runs(ctx, runFilter{Limit: 50})
+	fn(ctx, st)
 }
 
 // quietSchedule is the local schedule, or nil.

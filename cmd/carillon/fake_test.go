@@ -19,9 +19,16 @@ type fakeStore struct {
 	ledger   []jobs.LedgerEntry
 	reply    jobs.TriggerReply
 	asked    jobs.TriggerRequest
-	down     error // every call fails with it
+	paused   map[string]jobs.Pause
+	canceled []string // what was asked of Cancel
+	answer   jobs.CancelAnswer
+	resumed  bool // what ResumeRollback answers
+	filled   jobs.BackfillReply
+	ticks    []time.Time // what was asked of Backfill
+	down     error       // every call fails with it
 	hopeless bool
 	page     int // chunks a page; 0: all
+	reads    int // of the log
 	batches  []fakeBatch
 }
 
@@ -86,6 +93,7 @@ func (f *fakeStore) ReadLog(_ context.Context, _, after string) ([]jobs.LogChunk
 	if f.down != nil {
 		return nil, f.down
 	}
+	f.reads++
 	rest := f.log
 	for i, c := range f.log {
 		if c.ID == after {
@@ -114,6 +122,43 @@ func (f *fakeStore) Trigger(_ context.Context, req jobs.TriggerRequest) (jobs.Tr
 	f.asked = req
 	return f.reply, f.down
 }
+
+func (f *fakeStore) Backfill(_ context.Context, _ *jobs.Job, ticks []time.Time, _ string, _ bool) (jobs.BackfillReply, error) {
+	f.ticks = ticks
+	return f.filled, f.down
+}
+
+func (f *fakeStore) Cancel(_ context.Context, id, by, reason string) (jobs.CancelAnswer, jobs.State, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.canceled = []string{id, by, reason}
+	return f.answer, f.runs[id].Status, f.down
+}
+
+func (f *fakeStore) ResumeRollback(_ context.Context, id, _ string) (bool, jobs.State, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.resumed, f.runs[id].Status, f.down
+}
+
+func (f *fakeStore) Pause(_ context.Context, job, by, note string) (jobs.Pause, bool, error) {
+	if p, ok := f.paused[job]; ok {
+		return p, false, f.down
+	}
+	p := jobs.Pause{Job: job, Since: pausedAt, By: by, Note: note}
+	f.paused = map[string]jobs.Pause{job: p}
+	return p, true, f.down
+}
+
+func (f *fakeStore) Resume(_ context.Context, job, _ string) (jobs.Pause, bool, error) {
+	p, ok := f.paused[job]
+	delete(f.paused, job)
+	return p, ok, f.down
+}
+
+func (f *fakeStore) Paused(context.Context) (map[string]jobs.Pause, error) { return f.paused, f.down }
+
+var pausedAt = time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
 
 func (f *fakeStore) Hopeless(error) bool { return f.hopeless }
 func (f *fakeStore) Close() error        { return nil }

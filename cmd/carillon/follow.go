@@ -15,7 +15,7 @@ type follower struct {
 	id    string
 	now   func() time.Time
 	say   func(format string, args ...any)
-	chunk func(jobs.LogChunk) error
+	chunk func(jobs.LogChunk) error // nil: the output is not read
 	// before and after are called with every state that was read: before and
 	// after the output that was written up to then.
 	before, after func(ctx context.Context, r jobs.Run)
@@ -75,7 +75,7 @@ func (f *follower) look(ctx context.Context) (run jobs.Run, news bool, err error
 	if f.before != nil {
 		f.before(ctx, run)
 	}
-	for n := 1; n > 0; news = news || n > 0 {
+	for n := 1; n > 0 && f.chunk != nil; news = news || n > 0 {
 		if n, err = f.page(ctx); err != nil {
 			return run, news, err
 		}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,14 +31,21 @@ func (a *app) jobs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := a.lastRuns(ctx, s)
+	known := a.glance(ctx, s)
 	now := a.now()
-	t := &table{head: []string{"NAME", "SCHEDULE", "TIMEZONE", "NEXT", "LAST", "DESCRIPTION"}}
+	t := &table{head: []string{"NAME", "SCHEDULE", "TIMEZONE", "NEXT", "LAST", "PAUSED", "DESCRIPTION"}}
 	var items []any
 	for _, job := range s.Jobs {
-		view := viewJob(job, last[job.Name], now)
+		view := viewJob(job, known.last[job.Name], now)
+		p, paused := known.paused[job.Name]
+		if paused {
+			view.Paused = viewPause(p)
+		}
+		t.add(job.Name, scheduleWords(job, view), job.Timezone, nextWords(job, view), lastWords(view, now), pauseCell(p, paused), job.Description)
+		if paused {
+			t.paint(5, yellow)
+		}
 		items = append(items, view)
-		t.add(job.Name, orDash(strings.Join(view.Schedule, ", ")), job.Timezone, nextWords(job, view), lastWords(view, now), job.Description)
 		t.paint(4, stateColour(view.LastStatus))
 		if !job.Enabled {
 			t.paint(3, faint)
@@ -54,6 +63,9 @@ func viewJob(job *jobs.Job, last jobs.Run, now time.Time) jobView {
 	for _, sp := range job.Specs {
 		v.Schedule = append(v.Schedule, sp.String())
 	}
+	if job.After != nil {
+		v.After = &afterView{Job: job.After.Job, When: job.After.When}
+	}
 	if next, ok := job.Next(now); ok && job.Enabled {
 		v.Next = stamp(next.In(zoneOf(job)))
 	}
@@ -68,6 +80,15 @@ func lastMoment(r jobs.Run) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// scheduleWords are when a job starts: by its schedule, after another job, or "-".
+func scheduleWords(job *jobs.Job, v jobView) string {
+	words := v.Schedule
+	if job.After != nil {
+		words = append(slices.Clip(words), fmt.Sprintf("after %s (%s)", job.After.Job, job.After.When))
+	}
+	return orDash(strings.Join(words, ", "))
 }
 
 func nextWords(job *jobs.Job, v jobView) string {
@@ -96,30 +117,38 @@ const (
 	askedJobs = 300
 )
 
-// lastRuns is the latest run of each job, as far as a quick look finds them. A
-// Redis that somebody named and that does not answer is worth a word; the
-// embedded server just may not be running.
-func (a *app) lastRuns(ctx context.Context, s *jobs.Schedule) map[string]jobs.Run {
+// standings are what Redis knows about the jobs of the file.
+type standings struct {
+	last   map[string]jobs.Run
+	paused map[string]jobs.Pause
+}
+
+// glance reads the latest run of each job and the pauses, as far as a quick look
+// finds them. A Redis that somebody named and that does not answer is worth a word;
+// the embedded server just may not be running.
+func (a *app) glance(ctx context.Context, s *jobs.Schedule) (known standings) {
 	ctx, cancel := context.WithTimeout(ctx, glancePatience)
 	defer cancel()
 	addr, err := a.address()
 	if err != nil {
 		a.say("without the last runs: %v", err)
-		return nil
+		return known
 	}
 	st, err := a.connectTo(ctx, addr, glancePatience)
 	if err != nil {
 		if !addr.embedded {
 			a.say("without the last runs: %v", err)
 		}
-		return nil
+		return known
 	}
 	defer func() { _ = st.Close() }()
-	last, err := lookBack(ctx, st, s)
-	if err != nil {
+	if known.paused, err = st.Paused(ctx); err != nil {
+		a.say("without the pauses: %s", addr.scrub(err.Error()))
+	}
+	if known.last, err = lookBack(ctx, st, s); err != nil {
 		a.say("without some of the last runs: %s", addr.scrub(err.Error()))
 	}
-	return last
+	return known
 }
 
 // lookBack reads the latest runs of all jobs in one go, and asks only about the

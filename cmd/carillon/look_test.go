@@ -68,8 +68,8 @@ func TestWatchSaysWhenEventsMayBeMissing(t *testing.T) {
 		{[]jobs.Event{{Seq: 9, At: at, Type: jobs.EventFailed, Run: "hello@2", Job: "hello", Node: "n1", Attempt: 2, Error: "exit\x1b[2J"}}, false},
 	}}
 	for format, want := range map[string]string{
-		"table": "10:00:00.000Z  succeeded   hello@1  on n1\n" +
-			"10:00:00.000Z  failed      hello@2  on n1  attempt 2  exit\\x1b[2J\n",
+		"table": "10:00:00.000Z  succeeded        hello@1  on n1\n" +
+			"10:00:00.000Z  failed           hello@2  on n1  attempt 2  exit\\x1b[2J\n",
 		"jsonl": `{"seq":1,"at":"2026-11-22T10:00:00.000Z","type":"succeeded","job":"hello","run":"hello@1","node":"n1","attempt":1}` + "\n" +
 			`{"seq":9,"at":"2026-11-22T10:00:00.000Z","type":"failed","job":"hello","run":"hello@2","node":"n1","attempt":2,"error":"exit\u001b[2J"}` + "\n",
 	} {
@@ -90,10 +90,10 @@ func TestWatchSaysWhenEventsMayBeMissing(t *testing.T) {
 func TestEventLines(t *testing.T) {
 	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	for want, e := range map[string]jobs.Event{
-		"10:00:00.000Z  leader      n1  epoch 7": {At: at, Type: jobs.EventLeader, Node: "n1", Epoch: 7},
-		"10:00:00.000Z  missed      hello  2026-11-22T09:00:00Z to 2026-11-22T09:59:00Z  60 ticks  policy": {
+		"10:00:00.000Z  leader           n1  epoch 7": {At: at, Type: jobs.EventLeader, Node: "n1", Epoch: 7},
+		"10:00:00.000Z  missed           hello  2026-11-22T09:00:00Z to 2026-11-22T09:59:00Z  60 ticks  policy": {
 			At: at, Type: jobs.EventMissed, Job: "hello", Tick: at.Add(-time.Hour), Until: at.Add(-time.Minute), Count: 60, Reason: "policy"},
-		"10:00:00.000Z  skipped     hello  2026-11-22T10:00:00Z  overlap": {
+		"10:00:00.000Z  skipped          hello  2026-11-22T10:00:00Z  overlap": {
 			At: at, Type: jobs.EventSkipped, Job: "hello", Tick: at, Until: at, Count: 1, Reason: "overlap"},
 	} {
 		assert.Equal(t, want, eventLine(e, false))

@@ -38,12 +38,12 @@ func (a *app) nodes(ctx context.Context, st store) error {
 
 func (a *app) showNodes(nodes []jobs.Node) error {
 	now := a.now()
-	t := &table{head: []string{"NODE", "LEADER", "RUNNING", "SCHEDULE", "SEEN", "CLOCK", "VERSION"}}
+	t := &table{head: []string{"NODE", "LEADER", "RUNNING", "SCHEDULE", "SEEN", "CLOCK", "VERSION", "LABELS"}}
 	var items []any
 	for _, n := range nodes {
 		items = append(items, viewNode(n))
 		t.add(n.Name, yesNo(n.Leader), fmt.Sprintf("%d/%d", n.Running, n.Slots), orDash(n.Digest),
-			ago(n.SeenAt, now), fmt.Sprintf("%+dms", n.ClockOffset.Milliseconds()), n.Version)
+			ago(n.SeenAt, now), fmt.Sprintf("%+dms", n.ClockOffset.Milliseconds()), orDash(n.Version), orDash(labelWords(n.Pool, n.Labels)))
 		if n.Leader {
 			t.paint(1, green)
 		}

@@ -79,6 +79,9 @@ func (a *app) one(item any, human func(io.Writer) error) error {
 	}
 }
 
+// wordless is the table form of what stderr has said in words.
+func wordless(io.Writer) error { return nil }
+
 // streamed writes one element of a list that has no end yet: with json it is a
 // line as with jsonl, for an array would never close.
 func (a *app) streamed(item any, human func(io.Writer) error) error {

@@ -64,13 +64,20 @@ func TestRunViewIsTheDocumentedShape(t *testing.T) {
 	}
 	assert.Equal(t, `{"id":"b@2026-11-22T02:00:00Z","job":"b","trigger":"schedule",`+
 		`"scheduled_at":"2026-11-22T02:00:00.001Z","status":"failed","attempt":2,"node":"n1","priority":5,`+
-		`"queued_at":"2026-11-22T02:00:00.001Z","started_at":null,"finished_at":null,"exit_code":3,"error":"exit status 3 <x>"}`,
+		`"queued_at":"2026-11-22T02:00:00.001Z","started_at":null,"finished_at":null,"exit_code":3,"error":"exit status 3 <x>","steps":[],"rollback":[]}`,
 		string(compactJSON(viewRun(run))))
 
 	run = jobs.Run{ID: "b@manual-1", Job: "b", Trigger: jobs.TriggerManual, Status: jobs.Queued, Params: map[string]string{"day": "x"}, Reason: "why", By: "me@here"}
 	assert.Equal(t, `{"id":"b@manual-1","job":"b","trigger":"manual","scheduled_at":null,"status":"queued","attempt":0,"node":"",`+
 		`"priority":0,"queued_at":null,"started_at":null,"finished_at":null,"exit_code":null,"error":"",`+
-		`"params":{"day":"x"},"reason":"why","by":"me@here"}`, string(compactJSON(viewRun(run))))
+		`"steps":[],"rollback":[],"params":{"day":"x"},"reason":"why","by":"me@here"}`, string(compactJSON(viewRun(run))))
+
+	run = jobs.Run{
+		ID: "b@manual-2", Job: "b", Status: jobs.RollbackFailed, Rollback: []string{"drain"}, CanceledBy: "ann@here",
+		Steps: []jobs.StepStatus{{Name: "drain", Status: jobs.Succeeded, StartedAt: at}},
+	}
+	assert.Contains(t, string(compactJSON(viewRun(run))),
+		`"steps":[{"name":"drain","status":"succeeded","started_at":"2026-11-22T02:00:00.001Z"}],"rollback":["drain"],"canceled_by":"ann@here"}`)
 }
 
 func TestJSONCarriesNoRawControls(t *testing.T) {

@@ -34,13 +34,35 @@ func (a *app) showRun(ctx context.Context, st store, id string) error {
 		return err
 	}
 	return outputFailed(a.one(viewRun(run), func(w io.Writer) error {
-		for _, line := range a.runLines(run) {
-			if _, err := fmt.Fprintf(w, "%-13s%s\n", line[0]+":", line[1]); err != nil {
+		lines := append(a.runLines(run), a.runStanding(ctx, st, run)...)
+		for _, line := range lines {
+			name := line[0]
+			if name != "" {
+				name += ":"
+			}
+			if _, err := fmt.Fprintf(w, "%-13s%s\n", name, line[1]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}))
+}
+
+// runStanding is what Redis knows beside the run: why nobody takes it, and that its
+// job is paused. What cannot be read at once is left out.
+func (a *app) runStanding(ctx context.Context, st store, r jobs.Run) [][2]string {
+	ctx, cancel := context.WithTimeout(ctx, glancePatience)
+	defer cancel()
+	var lines [][2]string
+	if r.Status == jobs.Queued || r.Status == jobs.RollingBack && r.Node == "" {
+		if nodes, err := st.Nodes(ctx); err == nil && waitsFor(nodes, r.Route) != "" {
+			lines = append(lines, [2]string{"waiting", oneLine(waitsFor(nodes, r.Route))})
+		}
+	}
+	if p, paused := a.pauseOf(ctx, st, r.Job); paused {
+		lines = append(lines, [2]string{"job paused", oneLine(pauseWords(p))})
+	}
+	return lines
 }
 
 // findRun reads a run, or says what the id may have been meant to be.
@@ -50,7 +72,17 @@ func (a *app) findRun(ctx context.Context, st store, id string) (jobs.Run, error
 		return run, err
 	}
 	e := fail(exitNotFound, "there is no run %q", id)
-	if _, ok := jobs.JobOf(id); !ok {
+	job, ok := jobs.JobOf(id)
+	if ok {
+		if runs, err := runsUnder(ctx, st, job, id); err == nil && len(runs) > 0 {
+			ids := make([]string, len(runs))
+			for i, r := range runs {
+				ids[i] = r.ID
+			}
+			return jobs.Run{}, e.withHint("every node has its own: %s", strings.Join(ids, ", "))
+		}
+	}
+	if !ok {
 		return jobs.Run{}, e.withHint("a run id is JOB@TIME; `carillon runs --job %s` lists those of a job", id)
 	}
 	return jobs.Run{}, e.withHint("`carillon runs` lists what is kept; old runs are dropped")
@@ -73,6 +105,9 @@ func (a *app) runLines(r jobs.Run) [][2]string {
 	add("attempt", strconv.Itoa(r.Attempt))
 	add("node", r.Node)
 	add("priority", strconv.Itoa(r.Priority))
+	if r.Route != jobs.AnyRoute {
+		add("route", r.Route)
+	}
 	add("queued", moment(r.QueuedAt))
 	add("started", moment(r.StartedAt))
 	add("finished", moment(r.FinishedAt))
@@ -84,6 +119,14 @@ func (a *app) runLines(r jobs.Run) [][2]string {
 		add("exit code", strconv.Itoa(*r.ExitCode))
 	}
 	add("error", r.Error)
+	lines = append(lines, stepLines(r)...)
+	if len(r.Rollback) > 0 {
+		add("to undo", undoWords(r))
+	}
+	if r.Status == jobs.RollbackFailed {
+		add("go on with", "carillon rollback "+r.ID)
+	}
+	add("canceled by", r.CanceledBy)
 	add("params", paramWords(r.Params))
 	add("by", r.By)
 	add("reason", r.Reason)
@@ -91,6 +134,34 @@ func (a *app) runLines(r jobs.Run) [][2]string {
 		add("output", fmt.Sprintf("%d bytes; see `carillon logs %s`", r.OutputBytes, r.ID))
 	}
 	return lines
+}
+
+// stepLines are the steps of a run as far as they were started, one a line.
+func stepLines(r jobs.Run) [][2]string {
+	longest := 0
+	for _, s := range r.Steps {
+		longest = max(longest, width(oneLine(s.Name)))
+	}
+	var lines [][2]string
+	name := "steps"
+	for _, s := range r.Steps {
+		if s.Name == jobs.SoleStep {
+			continue // the job's own action: the run says it all
+		}
+		gap := strings.Repeat(" ", longest-width(oneLine(s.Name)))
+		lines = append(lines, [2]string{name, fmt.Sprintf("%s%s  %-11s  %s", oneLine(s.Name), gap, s.Status, moment(s.StartedAt))})
+		name = ""
+	}
+	return lines
+}
+
+// undoWords are what is on a run's rollback list, the next one first.
+func undoWords(r jobs.Run) string {
+	names := stepNames(r.Rollback)
+	if r.Status == jobs.RollingBack || r.Status == jobs.RollbackFailed {
+		return names
+	}
+	return names + " (if it fails)"
 }
 
 func paramWords(params map[string]string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"carillon/jobs"
 )
@@ -18,6 +19,14 @@ type store interface {
 	ReadLog(ctx context.Context, runID, after string) ([]jobs.LogChunk, error)
 	Watch(ctx context.Context, fn func(batch []jobs.Event, resync bool) error) error
 	Trigger(ctx context.Context, req jobs.TriggerRequest) (jobs.TriggerReply, error)
+	Backfill(ctx context.Context, job *jobs.Job, ticks []time.Time, by string, force bool) (jobs.BackfillReply, error)
+	Cancel(ctx context.Context, id, by, reason string) (jobs.CancelAnswer, jobs.State, error)
+	// ResumeRollback is false with the run's status when nothing is left to resume.
+	ResumeRollback(ctx context.Context, id, by string) (bool, jobs.State, error)
+	// Pause returns the pause in force; fresh is false when it is an earlier one.
+	Pause(ctx context.Context, job, by, note string) (was jobs.Pause, fresh bool, err error)
+	Resume(ctx context.Context, job, by string) (was jobs.Pause, paused bool, err error)
+	Paused(ctx context.Context) (map[string]jobs.Pause, error)
 	// Hopeless reports whether err stays as long as nobody mends something:
 	// a wrong password, say, in contrast to a Redis that restarts.
 	Hopeless(err error) bool

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -16,10 +14,9 @@ import (
 )
 
 type triggerOptions struct {
+	waitOptions
 	job       string
 	params    []string
-	detach    bool
-	timeout   time.Duration
 	reason    string
 	requestID string
 }
@@ -29,8 +26,7 @@ var triggerFlagNames = []string{"param", "detach", "timeout", "reason", "request
 
 func (a *app) triggerFlags(cmd *cobra.Command, o *triggerOptions) {
 	cmd.Flags().StringArrayVar(&o.params, "param", nil, "give a parameter, `NAME=VALUE`; may be repeated")
-	cmd.Flags().BoolVar(&o.detach, "detach", false, "do not wait: print the run id and nothing else")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "wait no longer than `DURATION`; the run goes on (exit 7)")
+	o.flags(cmd, "do not wait: print the run id and nothing else")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "say `WHY`, for the record")
 	cmd.Flags().StringVar(&o.requestID, "request-id", "", "two triggers with one `ID` within 24 h start one run")
 	jobOf := func(args []string) string {
@@ -40,7 +36,7 @@ func (a *app) triggerFlags(cmd *cobra.Command, o *triggerOptions) {
 		return o.job
 	}
 	mustComplete(cmd, "param", a.completeParams(jobOf))
-	for _, name := range []string{"timeout", "reason", "request-id"} {
+	for _, name := range []string{"reason", "request-id"} {
 		mustComplete(cmd, name, cobra.NoFileCompletions)
 	}
 }
@@ -53,7 +49,9 @@ func (a *app) triggerCommand() *cobra.Command {
 		long: `Start a run now. It needs no leader, only a live node to execute it. The output
 goes to stdout as it comes, what happens goes to stderr. Exit 0 when the run
 succeeded, 6 when it failed, 7 when --timeout ended the wait, 8 when an unfinished
-run is in the way. Ctrl-C ends the wait, not the run.
+run is in the way or the job is paused. Ctrl-C ends the wait, not the run.
+A job with every_node gets a run on each live node that serves it; every line of
+their output begins with the node's name.
 ` + "`carillon --trigger JOB`" + ` is the same.`,
 		example: `  carillon trigger backup
   carillon --trigger backup --param day=2026-11-22 --reason "disk was full"
@@ -76,23 +74,46 @@ func (a *app) trigger(ctx context.Context, o triggerOptions) error {
 	if err != nil {
 		return err
 	}
-	return a.withStore(ctx, func(st store) error {
-		reply, err := st.Trigger(ctx, req)
-		if err != nil {
-			return err
-		}
-		if reply.InTheWay != "" {
-			return fail(exitRefused, "%s is unfinished, and %s has overlap: skip; nothing was started", reply.InTheWay, o.job).
-				withHint("`carillon logs -f %s` watches that run", reply.InTheWay)
-		}
-		if reply.Repeated {
-			a.say("request %s was made before; this is its run: %s", o.requestID, reply.RunID)
-		}
-		if o.detach {
-			return outputFailed(a.detached(reply))
-		}
-		return a.await(ctx, st, req, reply, o.timeout)
-	})
+	return a.withStore(ctx, func(st store) error { return a.start(ctx, st, req, o.waitOptions) })
+}
+
+// start makes the run of a request and, unless it is detached, waits for its end.
+func (a *app) start(ctx context.Context, st store, req jobs.TriggerRequest, w waitOptions) error {
+	reply, err := st.Trigger(ctx, req)
+	if err != nil {
+		return err
+	}
+	if e := refusal(req.Job, reply); e != nil {
+		return e
+	}
+	if reply.Repeated {
+		a.say("request %s was made before; this is its run: %s", req.RequestID, reply.RunID)
+	}
+	if req.Job.EveryNode {
+		return a.startEverywhere(ctx, st, req, reply, w)
+	}
+	if w.detach {
+		return outputFailed(a.detached(reply, nil))
+	}
+	return a.await(ctx, st, req, reply, w)
+}
+
+// refusal says why nothing was started; nil when something was.
+func refusal(job *jobs.Job, reply jobs.TriggerReply) *exitError {
+	switch {
+	case reply.Paused != nil:
+		return fail(exitRefused, "%s is paused %s; nothing was started", job.Name, pauseWords(*reply.Paused)).
+			withHint("`carillon resume %s` ends the pause", job.Name)
+	case reply.InTheWay != "":
+		why := strings.TrimPrefix(reply.Why, "overlap: ")
+		return fail(exitRefused, "nothing was started: %s (overlap: %s); in the way is %s", why, job.Overlap, reply.InTheWay).
+			withHint("`carillon logs -f %s` watches that run", reply.InTheWay)
+	case reply.Nobody:
+		return fail(exitRefused, "%s has every_node, and no live node serves %s; nothing was started", job.Name, routeWords(job.Route())).
+			withHint("`carillon nodes` lists the live nodes and their labels")
+	default:
+		return nil
+	}
 }
 
 const maxRequestID = 128
@@ -100,14 +121,14 @@ const maxRequestID = 128
 // triggerRequest checks all that can be known without Redis.
 func (a *app) triggerRequest(o triggerOptions) (jobs.TriggerRequest, error) {
 	const hint = "see `carillon trigger --help`"
-	if o.timeout < 0 {
-		return jobs.TriggerRequest{}, fail(exitUsage, "--timeout %s: expected a duration above 0", o.timeout).withHint(hint)
+	if err := o.check(); err != nil {
+		return jobs.TriggerRequest{}, err
 	}
 	if len(o.requestID) > maxRequestID || o.requestID != oneLine(o.requestID) {
 		return jobs.TriggerRequest{}, fail(exitUsage, "--request-id: expected at most %d printable characters", maxRequestID).withHint(hint)
 	}
-	if !utf8.ValidString(o.reason) {
-		return jobs.TriggerRequest{}, fail(exitUsage, "--reason: expected text in UTF-8").withHint(hint)
+	if err := checkText("--reason", o.reason); err != nil {
+		return jobs.TriggerRequest{}, err
 	}
 	s, err := a.schedule()
 	if err != nil {
@@ -128,15 +149,20 @@ func (a *app) triggerRequest(o triggerOptions) (jobs.TriggerRequest, error) {
 	if !job.Enabled {
 		a.say("%s is disabled: its schedule rests, but it can be triggered", job.Name)
 	}
+	req, err := a.newRequest(job, params, o.reason)
+	req.RequestID = o.requestID
+	return req, err
+}
+
+func (a *app) newRequest(job *jobs.Job, params map[string]string, reason string) (jobs.TriggerRequest, error) {
 	unique, err := uuid.NewV7()
 	if err != nil {
 		return jobs.TriggerRequest{}, fmt.Errorf("make a run id: %w", err)
 	}
-	return jobs.TriggerRequest{
-		Job: job, Params: params, Unique: unique.String(), RequestID: o.requestID,
-		Reason: o.reason, By: whoami(a.getenv, a.hostname),
-	}, nil
+	return jobs.TriggerRequest{Job: job, Params: params, Unique: unique.String(), Reason: reason, By: a.whoami()}, nil
 }
+
+func (a *app) whoami() string { return whoami(a.getenv, a.hostname) }
 
 // parseParams reads NAME=VALUE words. A name given twice is a mistake: one of
 // the values would be ignored.
@@ -155,84 +181,56 @@ func parseParams(words []string) (map[string]string, error) {
 	return params, nil
 }
 
-type detachedView struct {
-	ID       string `json:"id"`
-	Repeated bool   `json:"repeated"`
+// checkText refuses what could not be read again.
+func checkText(flag, text string) error {
+	if !utf8.ValidString(text) {
+		return fail(exitUsage, "%s: expected text in UTF-8", flag)
+	}
+	return nil
 }
 
-func (a *app) detached(reply jobs.TriggerReply) error {
-	return a.one(detachedView{ID: reply.RunID, Repeated: reply.Repeated}, func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, reply.RunID)
+type detachedView struct {
+	ID       string   `json:"id"`
+	Repeated bool     `json:"repeated"`
+	Runs     []string `json:"runs,omitempty"` // of a job with every_node
+}
+
+// detached prints the run's id and nothing else; of a job with every_node the id
+// of each node's run.
+func (a *app) detached(reply jobs.TriggerReply, runs []string) error {
+	return a.one(detachedView{ID: reply.RunID, Repeated: reply.Repeated, Runs: runs}, func(w io.Writer) error {
+		if len(runs) == 0 {
+			runs = []string{reply.RunID}
+		}
+		_, err := fmt.Fprintln(w, strings.Join(runs, "\n"))
 		return err
 	})
 }
 
-var errWaitedEnough = errors.New("the wait timed out")
-
-// await streams the run's output and tells on stderr what happens to it. With a
-// data format stdout belongs to the final state, and the output goes to stderr.
-func (a *app) await(ctx context.Context, st store, req jobs.TriggerRequest, reply jobs.TriggerReply, timeout time.Duration) error {
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, timeout, errWaitedEnough)
-		defer cancel()
-	}
-	out := logOutput(a.stdout, a.stdoutTTY)
+// jobOutput is where a job's output goes. With a data format stdout belongs to the
+// final state, and the output goes to stderr.
+func (a *app) jobOutput() (w io.Writer, tty bool) {
 	if a.opts.output != formatTable {
-		out = logOutput(a.stderr, a.stderrTTY)
+		return a.stderr, a.stderrTTY
 	}
-	view := &logView{out: out, say: a.say}
-	tell := &teller{say: a.say, st: st, now: a.now, since: a.now(), reason: req.Reason}
-	a.say("queued %s", reply.RunID)
-	f := &follower{st: st, id: reply.RunID, now: a.now, say: a.say, chunk: view.chunk, before: tell.before, after: tell.after}
-	run, err := f.follow(ctx)
-	if closing := view.close(); err == nil {
-		err = closing
+	return a.stdout, a.stdoutTTY
+}
+
+// await streams the run's output and tells on stderr what happens to it.
+func (a *app) await(ctx context.Context, st store, req jobs.TriggerRequest, reply jobs.TriggerReply, w waitOptions) error {
+	v := vigil{
+		id: reply.RunID, goesOn: "the run goes on", reason: req.Reason,
+		view: &logView{out: logOutput(a.jobOutput()), say: a.say},
 	}
-	switch {
-	case errors.Is(err, errInterrupted):
-		a.say("\ndetached; the run goes on: %s\n  carillon logs -f %s\n  carillon run %s", reply.RunID, reply.RunID, reply.RunID)
-		return ended(exitInterrupted, "interrupted")
-	case errors.Is(err, errWaitedEnough):
-		return fail(exitTimeout, "%s has not ended after %s (it is %s); it goes on", reply.RunID, timeout, orUnknown(run.Status)).
-			withHint("`carillon logs -f %s` watches it", reply.RunID)
-	case err != nil:
+	if reply.WaitsFor != "" {
+		a.say("queued %s; it waits for the end of %s", reply.RunID, reply.WaitsFor)
+		v.waits = turnWords("waits for " + reply.WaitsFor)
+	} else {
+		a.say("queued %s", reply.RunID)
+	}
+	run, err := a.keepOne(ctx, st, v, w)
+	if err != nil {
 		return err
 	}
 	return a.fate(run)
-}
-
-func orUnknown(s jobs.State) string {
-	if s == "" {
-		return "queued or running"
-	}
-	return string(s)
-}
-
-// fate says how the run ended, and ends the process like it.
-func (a *app) fate(run jobs.Run) error {
-	a.say("%s", fateWords(run))
-	if a.opts.output != formatTable {
-		if err := a.one(viewRun(run), nil); err != nil {
-			return outputFailed(err)
-		}
-	}
-	if run.Status == jobs.Succeeded {
-		return nil
-	}
-	return ended(exitRunFailed, "the run %s", run.Status)
-}
-
-func fateWords(run jobs.Run) string {
-	words := string(run.Status)
-	if d := run.FinishedAt.Sub(run.StartedAt); !run.StartedAt.IsZero() && d >= 0 {
-		words += " in " + short(d)
-	}
-	if run.Attempt > 1 {
-		words += fmt.Sprintf(" (attempt %d)", run.Attempt)
-	}
-	if run.Error != "" {
-		words += ": " + oneLine(run.Error)
-	}
-	return words
 }

@@ -29,7 +29,7 @@ func waiting(t *testing.T, format format, timeout time.Duration, play func(f *fa
 			defer close(done)
 			play(f, func() { cancel(errInterrupted) })
 		}()
-		err = s.await(ctx, f, jobs.TriggerRequest{}, jobs.TriggerReply{RunID: runID}, timeout)
+		err = s.await(ctx, f, jobs.TriggerRequest{}, jobs.TriggerReply{RunID: runID}, waitOptions{timeout: timeout})
 		code = codeOf(err)
 		<-done
 	})
@@ -96,7 +96,7 @@ func TestTriggerWithJSONKeepsStdoutForTheState(t *testing.T) {
 	})
 	assert.Equal(t, exitRunFailed, code)
 	assert.JSONEq(t, `{"id":"hello@manual-1","job":"hello","trigger":"","scheduled_at":null,"status":"failed","attempt":1,"node":"",
-		"priority":0,"queued_at":null,"started_at":null,"finished_at":null,"exit_code":null,"error":"exit status 1"}`, s.out.String())
+		"priority":0,"queued_at":null,"started_at":null,"finished_at":null,"exit_code":null,"error":"exit status 1","steps":[],"rollback":[]}`, s.out.String())
 	assert.Contains(t, s.err.String(), "words\n")
 }
 
@@ -131,7 +131,7 @@ func TestCtrlCDetachesAndSaysHowToGoOn(t *testing.T) {
 	})
 	assert.Equal(t, exitInterrupted, code)
 	assert.Equal(t, "queued hello@manual-1\n\ndetached; the run goes on: hello@manual-1\n"+
-		"  carillon logs -f hello@manual-1\n  carillon run hello@manual-1\n", s.err.String())
+		"  carillon logs -f hello@manual-1\n  carillon run hello@manual-1\n  carillon cancel hello@manual-1\n", s.err.String())
 }
 
 func TestTriggerOutlivesARedisThatRestarts(t *testing.T) {

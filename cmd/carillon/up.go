@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,6 +27,8 @@ type upOptions struct {
 	lease     time.Duration
 	drain     time.Duration
 	noLead    bool
+	pool      string
+	labels    []string
 	dev       bool
 	log       logKind
 }
@@ -42,13 +46,16 @@ so does a change of it.`,
 		example: `  carillon up                                      # the embedded server: development only
   carillon up                                      # in a second terminal: a second node
   carillon up --redis redis://10.0.0.5:6379/0 --slots 16 --log json
-  carillon up --no-lead --node batch-7             # executes, never leads`,
+  carillon up --no-lead --node batch-7             # executes, never leads
+  carillon up --pool gpu --label zone=eu --label disk=ssd`,
 		args: noArgs,
 		run:  func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), o) },
 	})
 	f := cmd.Flags()
 	f.StringVar(&o.node, "node", "", "`NAME` of this node, unique in the fleet (default: host name and process id)")
 	f.IntVar(&o.slots, "slots", 0, "execute `N` runs at a time (default: 2 for each CPU)")
+	f.StringArrayVar(&o.labels, "label", nil, "what this node has, `KEY=VALUE`, for jobs with nodes:; may be repeated")
+	f.StringVar(&o.pool, "pool", "", "`NAME` of the pool this node is in, for jobs with pool:")
 	f.DurationVar(&o.leaderTTL, "leader-ttl", carillon.DefaultLeaderTTL, "a dead leader is replaced after this `DURATION`")
 	f.DurationVar(&o.lease, "lease", carillon.DefaultLease, "a dead node's runs start elsewhere after this `DURATION`")
 	f.DurationVar(&o.drain, "drain", carillon.DefaultDrain, "running jobs get this `DURATION` when the node stops")
@@ -56,7 +63,7 @@ so does a change of it.`,
 	f.BoolVar(&o.dev, "dev", false, "allow the embedded server under systemd or Kubernetes")
 	f.Var(&o.log, "log", "how the node's log is written")
 	mustComplete(cmd, "log", completeWords([]string{string(logText), string(logJSON)}))
-	for _, name := range []string{"node", "slots", "leader-ttl", "lease", "drain"} {
+	for _, name := range []string{"node", "slots", "label", "pool", "leader-ttl", "lease", "drain"} {
 		mustComplete(cmd, name, cobra.NoFileCompletions)
 	}
 	return cmd
@@ -114,10 +121,37 @@ func (o *upOptions) check() error {
 	case o.drain < 0:
 		return bad("--drain %s: expected 0 or more", o.drain)
 	}
+	if o.pool != "" {
+		if err := jobs.CheckPool(o.pool); err != nil {
+			return bad("--pool: %w", err)
+		}
+	}
+	if _, err := parseLabels(o.labels); err != nil {
+		return bad("%w", err)
+	}
 	if o.slots == 0 {
 		o.slots = 2 * runtime.GOMAXPROCS(0)
 	}
 	return nil
+}
+
+// parseLabels reads KEY=VALUE words.
+func parseLabels(words []string) (map[string]string, error) {
+	labels := make(map[string]string, len(words))
+	for _, w := range words {
+		key, value, ok := strings.Cut(w, "=")
+		if !ok || key == "" {
+			return nil, fmt.Errorf("--label %q: expected KEY=VALUE, such as zone=eu", w)
+		}
+		if err := jobs.CheckLabel(key, value); err != nil {
+			return nil, fmt.Errorf("--label %q: %w", w, err)
+		}
+		if _, twice := labels[key]; twice {
+			return nil, fmt.Errorf("--label %s is given twice", key)
+		}
+		labels[key] = value
+	}
+	return labels, nil
 }
 
 // The bounds of carillon.Options, said as flags.
@@ -138,10 +172,14 @@ func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
 	if drain == 0 {
 		drain = time.Nanosecond // the library takes 0 for "the default"
 	}
+	labels, err := parseLabels(o.labels)
+	if err != nil {
+		return nil, fail(exitUsage, "%w", err)
+	}
 	node, err := carillon.New(carillon.Options{
 		File: path, Redis: given.url, Namespace: a.namespace(), Embedded: a.opts.embedded,
 		Node: o.node, Slots: o.slots, LeaderTTL: o.leaderTTL, Lease: o.lease, Drain: drain,
-		NoLead: o.noLead, Logger: log,
+		NoLead: o.noLead, Pool: o.pool, Labels: labels, Logger: log,
 	})
 	if err != nil {
 		return nil, a.scheduleFailed(err) // the flags are checked: what is left is the file
@@ -235,7 +273,7 @@ func (a *app) introduce(ctx context.Context, node *carillon.Node, o upOptions, l
 	s := standing{
 		version: carillon.Version(), node: status.Node, redis: status.Redis, embedded: status.Embedded, serving: status.Serving,
 		namespace: a.namespace(), leader: awaitLeader(ctx, node), noLead: o.noLead,
-		slots: o.slots, schedule: node.Schedule(), now: a.now(),
+		slots: o.slots, labels: o.labelWords(), schedule: node.Schedule(), now: a.now(),
 	}
 	if o.log == logJSON {
 		log.Info("up", bannerAttrs(s)...)
@@ -244,6 +282,12 @@ func (a *app) introduce(ctx context.Context, node *carillon.Node, o upOptions, l
 	for _, line := range banner(s) {
 		a.say("%s", line)
 	}
+}
+
+// labelWords are the node's pool and labels, which were checked.
+func (o *upOptions) labelWords() string {
+	labels, _ := parseLabels(o.labels)
+	return labelWords(o.pool, labels)
 }
 
 // awaitLeader waits a moment for the seat to be taken: on the first node that

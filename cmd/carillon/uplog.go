@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -94,8 +95,10 @@ func concerns(e jobs.Event, node string, leading bool) bool {
 
 func eventLevel(t jobs.EventType) slog.Level {
 	switch t {
-	case jobs.EventFailed, jobs.EventMissed:
+	case jobs.EventFailed, jobs.EventMissed, jobs.EventRollbackFailed, jobs.EventUnroutable:
 		return slog.LevelError
+	case jobs.EventRollingBack, jobs.EventRolledBack, jobs.EventCanceled, jobs.EventCancelAsked, jobs.EventPaused:
+		return slog.LevelWarn
 	case jobs.EventCrashed, jobs.EventRetrying, jobs.EventSkipped, jobs.EventParked, jobs.EventReleased, jobs.EventSuperseded, jobs.EventNodeDown:
 		return slog.LevelWarn
 	default:
@@ -111,8 +114,12 @@ func eventTitle(t jobs.EventType) string {
 		return "node is gone"
 	case jobs.EventLeader:
 		return "leads now"
+	case jobs.EventStep:
+		return "step started"
+	case jobs.EventUnroutable:
+		return "no live node may take it"
 	default:
-		return string(t)
+		return strings.ReplaceAll(string(t), "_", " ") // "rolled back"
 	}
 }
 
@@ -128,16 +135,21 @@ func eventAttrs(e jobs.Event) []slog.Attr {
 			attrs = append(attrs, slog.Int64(key, value))
 		}
 	}
-	text("run", e.Run)
-	if e.Run == "" {
+	way := inTheWay(e)
+	if e.Run != "" && way == "" {
+		text("run", e.Run)
+	} else {
 		text("job", e.Job)
 	}
+	text("step", e.Step)
+	text("by", e.By)
 	text("node", e.Node)
 	number("attempt", int64(e.Attempt))
 	text("tick", tickRange(e))
 	number("count", int64(e.Count))
 	number("epoch", e.Epoch)
 	text("reason", e.Reason)
+	text("in_the_way", way)
 	text("error", e.Error)
 	return attrs
 }

@@ -46,34 +46,55 @@ type runView struct {
 	FinishedAt  stamp             `json:"finished_at"`
 	ExitCode    *int              `json:"exit_code"`
 	Error       string            `json:"error"`
+	Steps       []stepView        `json:"steps"`
+	Rollback    []string          `json:"rollback"` // names of the steps that are still to be undone, the next one first
 	Params      map[string]string `json:"params,omitempty"`
 	Reason      string            `json:"reason,omitempty"`
 	By          string            `json:"by,omitempty"`
+	CanceledBy  string            `json:"canceled_by,omitempty"`
+}
+
+type stepView struct {
+	Name      string     `json:"name"`
+	Status    jobs.State `json:"status"`
+	StartedAt stamp      `json:"started_at"`
 }
 
 func viewRun(r jobs.Run) runView {
+	steps := []stepView{}
+	for _, s := range r.Steps {
+		steps = append(steps, stepView{Name: s.Name, Status: s.Status, StartedAt: utc(s.StartedAt)})
+	}
 	return runView{
 		ID: r.ID, Job: r.Job, Trigger: r.Trigger, ScheduledAt: utc(r.ScheduledAt),
 		Status: r.Status, Attempt: r.Attempt, Node: r.Node, Priority: r.Priority,
 		QueuedAt: utc(r.QueuedAt), StartedAt: utc(r.StartedAt), FinishedAt: utc(r.FinishedAt),
-		ExitCode: r.ExitCode, Error: r.Error, Params: r.Params, Reason: r.Reason, By: r.By,
+		ExitCode: r.ExitCode, Error: r.Error, Steps: steps, Rollback: append([]string{}, r.Rollback...),
+		Params: r.Params, Reason: r.Reason, By: r.By, CanceledBy: r.CanceledBy,
 	}
 }
 
 type nodeView struct {
-	Node          string `json:"node"`
-	Leader        bool   `json:"leader"`
-	Epoch         int64  `json:"epoch"`
-	Digest        string `json:"digest"`
-	Slots         int    `json:"slots"`
-	Running       int    `json:"running"`
-	SeenAt        stamp  `json:"seen_at"`
-	ClockOffsetMS int64  `json:"clock_offset_ms"`
-	Version       string `json:"version"`
+	Node          string            `json:"node"`
+	Leader        bool              `json:"leader"`
+	Epoch         int64             `json:"epoch"`
+	Digest        string            `json:"digest"`
+	Pool          string            `json:"pool"`
+	Labels        map[string]string `json:"labels"`
+	Slots         int               `json:"slots"`
+	Running       int               `json:"running"`
+	SeenAt        stamp             `json:"seen_at"`
+	ClockOffsetMS int64             `json:"clock_offset_ms"`
+	Version       string            `json:"version"`
 }
 
 func viewNode(n jobs.Node) nodeView {
+	labels := n.Labels
+	if labels == nil {
+		labels = map[string]string{}
+	}
 	return nodeView{
+		Pool: n.Pool, Labels: labels,
 		Node: n.Name, Leader: n.Leader, Epoch: n.Epoch, Digest: n.Digest, Slots: n.Slots,
 		Running: n.Running, SeenAt: utc(n.SeenAt), ClockOffsetMS: n.ClockOffset.Milliseconds(),
 		Version: n.Version,
@@ -110,13 +131,15 @@ type eventView struct {
 	Until   stamp          `json:"until,omitzero"`
 	Count   int            `json:"count,omitempty"`
 	Epoch   int64          `json:"epoch,omitempty"`
+	Step    string         `json:"step,omitempty"`
+	By      string         `json:"by,omitempty"`
 }
 
 func viewEvent(e jobs.Event) eventView {
 	return eventView{
 		Seq: e.Seq, At: utc(e.At), Type: e.Type, Job: e.Job, Run: e.Run, Node: e.Node,
 		Attempt: e.Attempt, Error: e.Error, Reason: e.Reason, Tick: utc(e.Tick),
-		Until: utc(e.Until), Count: e.Count, Epoch: e.Epoch,
+		Until: utc(e.Until), Count: e.Count, Epoch: e.Epoch, Step: e.Step, By: e.By,
 	}
 }
 
@@ -131,6 +154,7 @@ type jobView struct {
 	Description string       `json:"description"`
 	Enabled     bool         `json:"enabled"`
 	Schedule    []string     `json:"schedule"`
+	After       *afterView   `json:"after"` // null: no other job's end starts it
 	Timezone    string       `json:"timezone"`
 	Priority    int          `json:"priority"`
 	Overlap     jobs.Overlap `json:"overlap"`
@@ -138,6 +162,22 @@ type jobView struct {
 	LastRun     string       `json:"last_run"`
 	LastStatus  jobs.State   `json:"last_status"`
 	LastAt      stamp        `json:"last_at"`
+	Paused      *pauseView   `json:"paused"` // null when it is not
+}
+
+type afterView struct {
+	Job  string    `json:"job"`
+	When jobs.When `json:"when"`
+}
+
+type pauseView struct {
+	Since stamp  `json:"since"`
+	By    string `json:"by"`
+	Note  string `json:"note"`
+}
+
+func viewPause(p jobs.Pause) *pauseView {
+	return &pauseView{Since: utc(p.Since), By: p.By, Note: p.Note}
 }
 
 type chunkView struct {

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"os/user"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"carillon/jobs"
@@ -57,7 +59,7 @@ func took(r jobs.Run, now time.Time) string {
 		return ""
 	case !r.FinishedAt.IsZero():
 		return short(max(0, r.FinishedAt.Sub(r.StartedAt)))
-	case r.Status == jobs.Running:
+	case r.Status == jobs.Running || r.Status == jobs.RollingBack:
 		return short(max(0, now.Sub(r.StartedAt)))
 	default:
 		return ""
@@ -68,15 +70,51 @@ func stateColour(s jobs.State) colour {
 	switch s {
 	case jobs.Succeeded:
 		return green
-	case jobs.Failed:
+	case jobs.Failed, jobs.RollbackFailed:
 		return red
-	case jobs.Retrying:
+	case jobs.Retrying, jobs.RollingBack, jobs.RolledBack, jobs.Canceled:
 		return yellow
 	case jobs.Running:
 		return cyan
 	default:
 		return plain
 	}
+}
+
+// stateWords is a status inside a sentence: "rolled back".
+func stateWords(s jobs.State) string { return strings.ReplaceAll(string(s), "_", " ") }
+
+// stepNames lists steps by name; a job without steps has one that nobody named.
+func stepNames(names []string) string {
+	if len(names) == 1 && names[0] == jobs.SoleStep {
+		return "the job's own action"
+	}
+	return strings.Join(names, ", ")
+}
+
+// pauseWords says when a pause began, by whom and why.
+func pauseWords(p jobs.Pause) string {
+	words := "since " + moment(p.Since)
+	if p.By != "" {
+		words += " by " + p.By
+	}
+	if p.Note != "" {
+		words += ": " + p.Note
+	}
+	return words
+}
+
+// labelWords are a node's pool and labels as a job asks for them.
+func labelWords(pool string, labels map[string]string) string {
+	var words []string
+	for k, v := range labels {
+		words = append(words, k+"="+v)
+	}
+	slices.Sort(words)
+	if pool != "" {
+		words = append([]string{"pool=" + pool}, words...)
+	}
+	return strings.Join(words, ",")
 }
 
 // count writes "1 job", "2 jobs".
