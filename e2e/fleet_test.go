@@ -84,7 +84,12 @@ func (f *fleet) flags() []string {
 // begin starts a node and does not wait for it.
 func (f *fleet) begin(name string, args ...string) *process {
 	f.t.Helper()
-	p := launch(f.t, f.dir, name, nil, append(append([]string{"up", "--node", name, "--log", "json"}, f.flags()...), args...)...)
+	return f.beginProgram(binary, nil, name, args...)
+}
+
+func (f *fleet) beginProgram(program string, env []string, name string, args ...string) *process {
+	f.t.Helper()
+	p := launchProgram(f.t, f.dir, name, env, program, append(append([]string{"up", "--node", name, "--log", "json"}, f.flags()...), args...)...)
 	f.t.Cleanup(func() { // before the one that ends it
 		for line := range strings.Lines(p.stderr()) {
 			// The watcher and the error that ends a process are not the logger's.
@@ -135,6 +140,8 @@ type run struct {
 	QueuedAt   time.Time `json:"queued_at"`
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
+	Rollback   []string
+	Steps      []struct{ Name, Status string }
 }
 
 func (f *fleet) run(id string) (r run) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,8 +16,16 @@ import (
 // storm is how long the leader storm lasts.
 var storm = flag.Duration("storm", 12*time.Second, "how long TestLeaderStorm kills leaders")
 
-// binary is the program under test. TestMain sets it once, before any test.
-var binary string
+// binary is the program under test, in a folder of its own. TestMain sets both
+// once, before any test.
+var binary, workshop string
+
+// mortal is the program with failpoints: the same code, which can be told where to
+// die. It is built when the first test asks for it.
+var mortal = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(workshop, "mortal")
+	return program, build(program, "-tags", "failpoint")
+})
 
 // parallel is how many tests run side by side: they wait for terms and leases
 // to end, not for a core.
@@ -39,16 +48,21 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "carillon")
-	args := []string{"build", "-o", binary}
-	if os.Getenv("CARILLON_E2E_RACE") != "" {
-		args = append(args, "-race")
-	}
-	build := exec.Command("go", append(args, "carillon/cmd/carillon")...)
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
+	workshop, binary = dir, filepath.Join(dir, "carillon")
+	if err := build(binary); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e: build the binary:", err)
 		return 1
 	}
 	return redistest.Run(m)
+}
+
+// build builds the command, with the race detector if that was asked for.
+func build(program string, flags ...string) error {
+	args := append([]string{"build", "-o", program}, flags...)
+	if os.Getenv("CARILLON_E2E_RACE") != "" {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "carillon/cmd/carillon")...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	return cmd.Run()
 }

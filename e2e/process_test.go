@@ -55,8 +55,13 @@ var sources = sync.OnceFunc(func() {
 // test binary itself is killed.
 func launch(t testing.TB, dir, name string, env []string, args ...string) *process {
 	t.Helper()
+	return launchProgram(t, dir, name, env, binary, args...)
+}
+
+func launchProgram(t testing.TB, dir, name string, env []string, program string, args ...string) *process {
+	t.Helper()
 	sources()
-	p := &process{t: t, name: name, cmd: exec.Command(binary, args...), done: make(chan struct{})}
+	p := &process{t: t, name: name, cmd: exec.Command(program, args...), done: make(chan struct{})}
 	stdout, stderr := createTemp(t, dir, name+".out"), createTemp(t, dir, name+".err")
 	p.out, p.err = stdout.Name(), stderr.Name()
 	p.cmd.Dir = dir
