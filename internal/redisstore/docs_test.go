@@ -134,7 +134,9 @@ func TestDocumentedKeysAreTheKeys(t *testing.T) {
 	require.NoError(t, err)
 	for _, file := range files {
 		for _, m := range regexp.MustCompile(`\bP \.\. '(\w+)`).FindAllStringSubmatch(readLua(strings.TrimPrefix(file, "lua/")), -1) {
-			named[m[1]] = true
+			if !slices.Contains(channels, m[1]) {
+				named[m[1]] = true
+			}
 		}
 	}
 	for name := range named {
@@ -183,20 +185,39 @@ func size(ctx context.Context, s *Store, key, kind string) int64 {
 var mayStay = map[string]func(ctx context.Context, s *Store, key string) bool{
 	"queue":      onSharedRoute,
 	"priorities": onSharedRoute,
-	"bell":       onSharedRoute,
-	"run": func(ctx context.Context, s *Store, key string) bool {
-		return !jobs.State(s.cmd.HGet(ctx, key, "status").Val()).Final()
+	"bell":       func(_ context.Context, s *Store, key string) bool { return key == s.keys.bell(jobs.AnyRoute) },
+	"run":        unfinished,
+	"rollback": func(ctx context.Context, s *Store, key string) bool {
+		return unfinished(ctx, s, s.keys.run(strings.TrimPrefix(key, s.keys.rollback(""))))
 	},
+}
+
+func unfinished(ctx context.Context, s *Store, run string) bool {
+	return !jobs.State(s.cmd.HGet(ctx, run, "status").Val()).Final()
 }
 
 func onSharedRoute(_ context.Context, _ *Store, key string) bool {
 	return !strings.Contains(key, "node=")
 }
 
+// runFields are the names that the page gives as fields of a run.
+func runFields(t *testing.T) map[string]bool {
+	t.Helper()
+	_, part, found := strings.Cut(readDoc(t), "\n### The fields of a run\n")
+	require.True(t, found)
+	part, _, _ = strings.Cut(part, "\n### ")
+	fields := map[string]bool{}
+	for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(part, -1) {
+		fields[m[1]] = true
+	}
+	return fields
+}
+
 // inspect compares every key of the namespace with its row.
 func inspect(t *testing.T, s *Store, families map[string]family, seen map[string]bool) {
 	t.Helper()
 	ctx := context.Background()
+	fields := runFields(t)
 	iter := s.cmd.Scan(ctx, 0, s.keys.prefix+"*", 1000).Iterator()
 	for iter.Next(ctx) {
 		key := iter.Val()
@@ -211,6 +232,11 @@ func inspect(t *testing.T, s *Store, families map[string]family, seen map[string
 				limit = 1 << 20 // their caps are in bytes, see TestLogsHaveABudgetForEachJob
 			}
 			assert.LessOrEqual(t, size(ctx, s, key, f.kind), limit, key)
+		}
+		if f.name == "run" {
+			for _, field := range s.cmd.HKeys(ctx, key).Val() {
+				assert.True(t, fields[field] || strings.HasPrefix(field, "step:"), "docs/redis.md names no field %s of a run", field)
+			}
 		}
 		limit, _, bounded := durationIn(f.lifetime)
 		if f.lifetime == "as its queues" {
@@ -352,6 +378,8 @@ func TestLivesLeaveTheDocumentedKeys(t *testing.T) {
 		return a.cmd.Exists(ctx, route).Val() == 1
 	})
 	look()
+	lifeAfterTheFirst(t, b, token, look)
+	require.NoError(t, a.Announce(ctx, jobs.Event{Type: jobs.EventReloaded, Node: "a", Reason: "schedule s1"}))
 	require.NoError(t, a.Resigned(ctx, token, "a"))
 
 	for name := range families {
