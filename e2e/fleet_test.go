@@ -140,6 +140,7 @@ type run struct {
 	QueuedAt   time.Time `json:"queued_at"`
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
+	CanceledBy string    `json:"canceled_by"`
 	Rollback   []string
 	Steps      []struct{ Name, Status string }
 }
