@@ -138,7 +138,12 @@ func (f *fakeStore) Cancel(_ context.Context, id, by, reason string) (jobs.Cance
 func (f *fakeStore) ResumeRollback(_ context.Context, id, _ string) (bool, jobs.State, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.resumed, f.runs[id].Status, f.down
+	r, ok := f.runs[id]
+	if f.resumed && ok {
+		r.Status = jobs.RollingBack
+		f.runs[id] = r
+	}
+	return f.resumed, r.Status, f.down
 }
 
 func (f *fakeStore) Pause(_ context.Context, job, by, note string) (jobs.Pause, bool, error) {

@@ -95,9 +95,20 @@ func TestEventLines(t *testing.T) {
 			At: at, Type: jobs.EventMissed, Job: "hello", Tick: at.Add(-time.Hour), Until: at.Add(-time.Minute), Count: 60, Reason: "policy"},
 		"10:00:00.000Z  skipped          hello  2026-11-22T10:00:00Z  overlap": {
 			At: at, Type: jobs.EventSkipped, Job: "hello", Tick: at, Until: at, Count: 1, Reason: "overlap"},
+		"10:00:00.000Z  skipped          hello  2026-11-22T10:00:00Z  overlap  in the way: hello@1": {
+			At: at, Type: jobs.EventSkipped, Job: "hello", Run: "hello@1", Tick: at, Reason: "overlap"},
+		"10:00:00.000Z  step             hello@1  drain":                    {At: at, Type: jobs.EventStep, Job: "hello", Run: "hello@1", Step: "drain"},
+		"10:00:00.000Z  undone           hello@1":                           {At: at, Type: jobs.EventUndone, Job: "hello", Run: "hello@1", Step: jobs.SoleStep},
+		"10:00:00.000Z  rollback_failed  hello@1  on n1  exit status 1":     {At: at, Type: jobs.EventRollbackFailed, Run: "hello@1", Node: "n1", Error: "exit status 1"},
+		"10:00:00.000Z  paused           hello  by ann@here  disks":         {At: at, Type: jobs.EventPaused, Job: "hello", By: "ann@here", Reason: "disks"},
+		"10:00:00.000Z  canceling        hello@1  by ann@here":              {At: at, Type: jobs.EventCancelAsked, Job: "hello", Run: "hello@1", By: "ann@here"},
+		"10:00:00.000Z  backfill         hello  by ann@here  3 ticks":       {At: at, Type: jobs.EventBackfill, Job: "hello", By: "ann@here", Count: 3},
+		"10:00:00.000Z  unroutable       hello@1  no live node serves zone": {At: at, Type: jobs.EventUnroutable, Run: "hello@1", Reason: "no live node serves zone"},
 	} {
 		assert.Equal(t, want, eventLine(e, false))
 	}
+	assert.Equal(t, `{"seq":0,"at":null,"type":"skipped","job":"hello","in_the_way":"hello@1"}`,
+		string(compactJSON(viewEvent(jobs.Event{Type: jobs.EventSkipped, Job: "hello", Run: "hello@1"}))))
 }
 
 func TestRemarksOnNodes(t *testing.T) {

@@ -168,7 +168,7 @@ func undoings(old, r jobs.Run) []string {
 		}
 		lines = append(lines, line+" "+oneLine(stepNames(r.Rollback)))
 	}
-	for _, s := range r.Steps {
+	for _, s := range slices.Backward(r.Steps) {
 		if s.Status != jobs.RolledBack || s.Name == jobs.SoleStep {
 			continue
 		}

@@ -84,10 +84,20 @@ func TestEventLogFollowsTheSeat(t *testing.T) {
 	require.NoError(t, l.batch([]jobs.Event{{Type: jobs.EventResigned, Node: "me"}, {Type: jobs.EventLeader, Node: "you", Epoch: 8}}, false))
 	require.NoError(t, l.batch(queued("j@2"), false))
 	require.NoError(t, l.batch(queued("j@3"), true)) // a gap, in which "me" took the seat again
+	require.NoError(t, l.batch([]jobs.Event{
+		{Type: jobs.EventSkipped, Job: "j", Run: "j@3", Reason: "overlap"},
+		{Type: jobs.EventStep, Job: "j", Run: "j@3", Step: "drain"},
+		{Type: jobs.EventRollbackFailed, Job: "j", Run: "j@3", Error: "exit status 1"},
+		{Type: jobs.EventResumed, Job: "j", By: "ann@here"},
+	}, false))
 	assert.Equal(t, `level=INFO msg=queued run=j@1
 level=INFO msg="leads now" node=you epoch=8
 level=WARN msg="events may be missing in this log: the connection was lost, or they came too fast"
 level=INFO msg=queued run=j@3
+level=WARN msg=skipped job=j reason=overlap in_the_way=j@3
+level=INFO msg="step started" run=j@3 step=drain
+level=ERROR msg="rollback failed" run=j@3 error="exit status 1"
+level=INFO msg=resumed job=j by=ann@here
 `, out.String())
 }
 

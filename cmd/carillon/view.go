@@ -118,26 +118,32 @@ func viewLedger(e jobs.LedgerEntry) ledgerView {
 }
 
 type eventView struct {
-	Seq     int64          `json:"seq"`
-	At      stamp          `json:"at"`
-	Type    jobs.EventType `json:"type"`
-	Job     string         `json:"job,omitempty"`
-	Run     string         `json:"run,omitempty"`
-	Node    string         `json:"node,omitempty"`
-	Attempt int            `json:"attempt,omitempty"`
-	Error   string         `json:"error,omitempty"`
-	Reason  string         `json:"reason,omitempty"`
-	Tick    stamp          `json:"tick,omitzero"`
-	Until   stamp          `json:"until,omitzero"`
-	Count   int            `json:"count,omitempty"`
-	Epoch   int64          `json:"epoch,omitempty"`
-	Step    string         `json:"step,omitempty"`
-	By      string         `json:"by,omitempty"`
+	Seq      int64          `json:"seq"`
+	At       stamp          `json:"at"`
+	Type     jobs.EventType `json:"type"`
+	Job      string         `json:"job,omitempty"`
+	Run      string         `json:"run,omitempty"`
+	InTheWay string         `json:"in_the_way,omitempty"` // of a skipped tick: the unfinished run
+	Node     string         `json:"node,omitempty"`
+	Attempt  int            `json:"attempt,omitempty"`
+	Error    string         `json:"error,omitempty"`
+	Reason   string         `json:"reason,omitempty"`
+	Tick     stamp          `json:"tick,omitzero"`
+	Until    stamp          `json:"until,omitzero"`
+	Count    int            `json:"count,omitempty"`
+	Epoch    int64          `json:"epoch,omitempty"`
+	Step     string         `json:"step,omitempty"`
+	By       string         `json:"by,omitempty"`
 }
 
 func viewEvent(e jobs.Event) eventView {
+	way := inTheWay(e)
+	if way != "" {
+		e.Run = ""
+	}
 	return eventView{
-		Seq: e.Seq, At: utc(e.At), Type: e.Type, Job: e.Job, Run: e.Run, Node: e.Node,
+		InTheWay: way,
+		Seq:      e.Seq, At: utc(e.At), Type: e.Type, Job: e.Job, Run: e.Run, Node: e.Node,
 		Attempt: e.Attempt, Error: e.Error, Reason: e.Reason, Tick: utc(e.Tick),
 		Until: utc(e.Until), Count: e.Count, Epoch: e.Epoch, Step: e.Step, By: e.By,
 	}

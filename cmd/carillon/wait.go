@@ -126,7 +126,8 @@ func (a *app) sayFate(run jobs.Run) error {
 
 func fateWords(run jobs.Run) string {
 	words := stateWords(run.Status)
-	if d := run.FinishedAt.Sub(run.StartedAt); !run.StartedAt.IsZero() && d >= 0 {
+	undone := run.Status == jobs.RolledBack || run.Status == jobs.RollbackFailed // which may have been resumed days later
+	if d := run.FinishedAt.Sub(run.StartedAt); !run.StartedAt.IsZero() && d >= 0 && !undone {
 		words += " in " + short(d)
 	}
 	if run.Attempt > 1 {
@@ -144,7 +145,7 @@ func leftover(run jobs.Run) []string {
 		return nil
 	}
 	lines := []string{"mend what kept the undo from working, then: carillon rollback " + run.ID}
-	if len(run.Rollback) > 0 {
+	if len(run.Rollback) > 0 && !strings.Contains(run.Error, "left to undo") {
 		lines = append([]string{"left to undo, in this order: " + oneLine(stepNames(run.Rollback))}, lines...)
 	}
 	return lines
