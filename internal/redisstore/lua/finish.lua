@@ -11,6 +11,10 @@ local node, n, WIDTH = ARGV[2], tonumber(ARGV[3]), 9
 local reply, ended, retried, events = {}, {}, {}, {}
 local by_job, order, recent = {}, {}, {}
 local accepted = {}
+-- What a node may say of an attempt, and in which state its run is then. The other
+-- moves are for the scripts that also put the run where it belongs.
+local ENDS = { succeeded = 'running', failed = 'running', retrying = 'running', canceled = 'running',
+  rolled_back = 'rolling_back', rollback_failed = 'rolling_back' }
 
 for i = 0, n - 1 do
   local a = 4 + i * WIDTH
@@ -20,9 +24,9 @@ for i = 0, n - 1 do
   local mine = h[2] == ARGV[a + 1]
   if not h[1] then
     reply[i + 1] = 'unknown'
-  elseif mine and h[1] == state and state ~= 'running' then
+  elseif mine and h[1] == state and ENDS[state] then
     reply[i + 1] = 'ok' -- said before
-  elseif mine and (h[1] == 'running' or h[1] == 'rolling_back') and can_move(h[1], state) then
+  elseif mine and ENDS[state] == h[1] and can_move(h[1], state) then
     reply[i + 1] = 'ok'
     accepted[#accepted + 1] = { at = a, id = id, state = state, job = h[3], attempt = h[4], more = h[5], from = h[1] }
   elseif redis.call('HGET', key, 'ended') == ARGV[a + 1] then
