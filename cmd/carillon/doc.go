@@ -15,6 +15,8 @@
 //	exit.go      every exit code, and the one error type that carries it
 //	source.go    which schedule file, which Redis
 //	store.go     what the commands need of a store; store_redis.go binds the real one
+//	wait.go      how a command waits for a run; follow.go reads it, tell.go finds the words
+//	everywhere.go the same for the runs of all nodes
 //	output.go    data on stdout: table, json, jsonl, yaml
 //	view.go      the JSON shapes, which are a documented contract
 //	sanitise.go  nothing a job wrote reaches a terminal raw
