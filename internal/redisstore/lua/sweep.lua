@@ -83,7 +83,7 @@ local function lost(id, key, h)
     stuck(id, 'killed ' .. starts .. ' nodes while it was undone: undo the rest by hand, or resume it with carillon rollback', events)
   elseif undoing then
     push(h.route or 'any', h.priority, id)
-    removed[#removed + 1] = id
+    if h.pin then later(id, PIN_MS) else removed[#removed + 1] = id end
   elseif h.cancel_why then
     close(id, 'canceled', h.cancel_why, events)
   elseif h.delivery == 'at-most-once' then
@@ -103,8 +103,14 @@ local function unclaimed(id, key, h)
     -- While Redis was away nobody could beat: only who has watched it knows who is gone.
     if not take or lives(h.pin) then return later(id, PIN_MS) end
     local failure = 'node gone: ' .. (h.pinned_to or h.pin)
+    -- Nobody else takes it from the queue of that node.
+    local queue = queue_key(h.route, h.priority)
+    redis.call('LREM', queue, 1, id)
+    if redis.call('EXISTS', queue) == 0 then redis.call('ZREM', P .. 'priorities:' .. h.route, h.priority) end
     if h.status == 'rolling_back' then return stuck(id, failure, events) end
-    close(id, 'failed', failure .. ' before it took this run', events)
+    -- A lease shorter than three heartbeats gives it back to a node that is taken for alive.
+    local when = tonumber(h.attempt) > 0 and ' was lost while it ran this' or ' before it took this run'
+    close(id, 'failed', failure .. when, events)
     return
   end
   local boot = holder_of(h.job, h.digest)
