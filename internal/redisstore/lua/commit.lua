@@ -90,6 +90,18 @@ local function simple(spec, tick, until_, outcome, id, wait)
   return 'ran', id
 end
 
+-- flush(): what was decided in bulk so far is written. A run that concerns others may start
+-- or end runs of any job: it has to find everything that was decided before it.
+local function flush()
+  for job, ids in pairs(created) do variadic('SADD', P .. 'active:' .. job, ids) end
+  for _, name in ipairs(order) do
+    local q = queues[name]
+    enqueue(q.route, q.priority, q.ids, 'LPUSH')
+  end
+  for route, total in pairs(totals) do ring(route, total) end
+  created, queues, order, totals = {}, {}, {}, {}
+end
+
 -- linked(spec, ...): a run that may wait, replace, spread or be followed: on its own.
 local function linked(spec, tick, until_, outcome, id, wait)
   local job, more = spec.job, { 'scheduled_at', tick }
@@ -148,7 +160,9 @@ for i = 0, n - 1 do
     elseif plain(spec) and (spec.overlap == 'skip' or spec.max == 0) then
       verdict, detail = simple(spec, tick, until_, outcome, id, wait)
     else
+      flush()
       verdict, detail = linked(spec, tick, until_, outcome, id, wait)
+      in_way = {}
     end
   else
     verdict, detail = 'recorded', ''
@@ -170,12 +184,7 @@ for job, cursor in pairs(moved) do
   set[#set + 1] = cursor .. ' ' .. timings[job]
 end
 if #set > 0 then variadic('HSET', KEYS[3], set) end
-for job, ids in pairs(created) do variadic('SADD', P .. 'active:' .. job, ids) end
+flush()
 for job, list in pairs(entries) do record(job, list) end
-for _, name in ipairs(order) do
-  local q = queues[name]
-  enqueue(q.route, q.priority, q.ids, 'LPUSH')
-end
-for route, total in pairs(totals) do ring(route, total) end
 publish(KEYS[4], KEYS[5], events)
 return reply
