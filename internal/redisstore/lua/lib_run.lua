@@ -80,6 +80,14 @@ local function in_the_way(spec, active)
   return nil
 end
 
+-- stand_in_line(group, job): the run of the job that waits has its turn in the group after
+-- those that wait already. A job keeps its place when another run takes that one's.
+local function stand_in_line(group, job)
+  local line = P .. 'groupwait:' .. group
+  local last = redis.call('ZREVRANGE', line, 0, 0, 'WITHSCORES')
+  redis.call('ZADD', line, 'NX', tonumber(last[2] or '0') + 1, job)
+end
+
 local cancel_run -- below
 
 -- admit(id, spec, trigger, more, events): a new run of one job is queued, waits for
@@ -93,17 +101,24 @@ local function admit(id, spec, trigger, more, events, tick)
     local held = redis.call('LINDEX', waiting, 0)
     if held and spec.overlap == 'queue' then return 'skipped', held, 'overlap: a run is waiting already' end
     born(id, spec, trigger, more)
-    if held then
-      cancel_run(held, 'carillon', 'replaced by ' .. id, events)
+    local older = redis.call('SMEMBERS', active)
+    table.sort(older)
+    for _, other in ipairs(older) do
+      -- It may have been made when the job was another one and nobody waited for its end.
+      redis.call('HSET', P .. 'run:' .. other, 'linked', 1, 'more', 1)
     end
-    local before = {}
-    if spec.overlap == 'replace' then before = redis.call('SMEMBERS', active) end
+    if held then redis.call('RPOP', waiting) end -- its turn is the new run's
     redis.call('SADD', active, id)
     redis.call('LPUSH', waiting, id)
     redis.call('HSET', P .. 'run:' .. id, 'reason', 'waits for ' .. way)
-    if spec.group ~= '' then redis.call('SADD', P .. 'groupwait:' .. spec.group, spec.job) end
+    if spec.group ~= '' then stand_in_line(spec.group, spec.job) end
     events[#events + 1] = queued_event(spec.job, id, tick)
-    for _, other in ipairs(before) do cancel_run(other, 'carillon', 'replaced by ' .. id, events) end
+    if held then cancel_run(held, 'carillon', 'replaced by ' .. id, events) end
+    if spec.overlap == 'replace' then
+      for _, other in ipairs(older) do
+        if other ~= held then cancel_run(other, 'carillon', 'replaced by ' .. id, events) end
+      end
+    end
     return 'waiting', way
   end
   if way then return 'skipped', way, why end
@@ -164,7 +179,7 @@ local function promote(job)
     if h[4] then
       if redis.call('SCARD', P .. 'group:' .. h[4]) >= tonumber(h[5]) then return end
       redis.call('SADD', P .. 'group:' .. h[4], id)
-      redis.call('SREM', P .. 'groupwait:' .. h[4], job)
+      redis.call('ZREM', P .. 'groupwait:' .. h[4], job)
     end
     redis.call('HDEL', key, 'reason')
     enqueue(h[3] or 'any', h[2], { id }, 'LPUSH')
@@ -221,9 +236,9 @@ local function linked_end(id, job, state, events)
   if redis.call('LREM', P .. 'waiting:' .. job, 0, id) == 0 then promote(job) end
   if h[1] then
     redis.call('SREM', P .. 'group:' .. h[1], id)
-    for _, other in ipairs(redis.call('SMEMBERS', P .. 'groupwait:' .. h[1])) do
+    for _, other in ipairs(redis.call('ZRANGE', P .. 'groupwait:' .. h[1], 0, -1)) do
       promote(other)
-      if redis.call('EXISTS', P .. 'waiting:' .. other) == 0 then redis.call('SREM', P .. 'groupwait:' .. h[1], other) end
+      if redis.call('EXISTS', P .. 'waiting:' .. other) == 0 then redis.call('ZREM', P .. 'groupwait:' .. h[1], other) end
     end
   end
   if h[2] then follow(id, job, state, h[3] or '', h[2], events) end
