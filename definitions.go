@@ -1,10 +1,19 @@
 package carillon
 
 import (
+	"runtime/debug"
 	"sync"
 
 	"carillon/jobs"
 )
+
+// giveBack returns the memory that reading a large file took: it is several times
+// what stays of it, and a node may then sleep for days.
+func giveBack(s *jobs.Schedule) {
+	if len(s.Jobs) >= 1000 {
+		debug.FreeOSMemory()
+	}
+}
 
 // definitionsKept is how many schedules a node can execute from: the current one
 // and those before it, whose runs may still be waiting.

@@ -76,6 +76,7 @@ func New(opts Options) (*Node, error) {
 	if err := checkFuncs(sched, opts.Funcs); err != nil {
 		return nil, err
 	}
+	giveBack(sched)
 	if opts.Redis == "" {
 		opts.Redis = sched.Redis
 	}

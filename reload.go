@@ -125,6 +125,7 @@ func (r *reloader) look(asked bool) {
 		log.Error("the schedule file is bad; the old schedule stays in force", "file", path, "digest", current.Digest, "error", err)
 	default:
 		r.adopt(s)
+		giveBack(s)
 		log.Info("reloaded the schedule", "file", path, "jobs", len(s.Jobs), "digest", s.Digest, "was", current.Digest)
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"carillon/internal/redisstore"
 	"carillon/internal/redistest"
+	"carillon/jobs"
 )
 
 // tickCases are the loads of BenchmarkTicks and BenchmarkStages.
@@ -29,8 +31,8 @@ var tickCases = []struct {
 
 // BenchmarkTicks is three node processes on one Redis, and func jobs that are
 // due every second for a minute: from the instant a tick is due to the first
-// line of its handler, on the clock of Redis. It counts ticks that were lost or
-// started twice, and the cores that nodes and Redis used together.
+// line of its handler, on the clock of Redis. It counts ticks that were lost,
+// skipped (a late run was in their way) or started twice, and the cores that nodes and Redis used together.
 //
 // p50, p99 and max are over all ticks. Where other programs use the machine too,
 // they say more about those than about carillon; so quiet-p50, quiet-p99 and
@@ -66,11 +68,11 @@ func BenchmarkStages(b *testing.B) {
 // window is how many ticks of each job are looked at.
 const window = 60
 
-func ticks(b *testing.B, jobs, slots int, traced bool) {
+func ticks(b *testing.B, n, slots int, traced bool) {
 	ctx := context.Background()
 	url := redistest.Real(b)
 	file := filepath.Join(b.TempDir(), "schedule.yaml")
-	check(b, os.WriteFile(file, everySecond(jobs), 0o600))
+	check(b, os.WriteFile(file, everySecond(n), 0o600))
 	admin := newAdmin(b, url)
 	nodes := make([]*child, 3)
 	for i := range nodes {
@@ -92,8 +94,8 @@ func ticks(b *testing.B, jobs, slots int, traced bool) {
 	until := func(t time.Time) { time.Sleep(time.Until(t)) } // Redis is on this machine
 	until(first.Add(-500 * time.Millisecond))
 	pids := []int{admin.pid(b)}
-	for _, n := range nodes {
-		pids = append(pids, n.pid())
+	for _, node := range nodes {
+		pids = append(pids, node.pid())
 	}
 	before := cpuOfAll(b, pids)
 	until(last.Add(500 * time.Millisecond))
@@ -102,14 +104,14 @@ func ticks(b *testing.B, jobs, slots int, traced bool) {
 	until(last.Add(2 * time.Second)) // what is late comes in
 	var starts []start
 	var spread []string
-	for i, n := range nodes {
-		r := n.stop(b)
+	for i, node := range nodes {
+		r := node.stop(b)
 		starts = append(starts, r.Starts...)
 		spread = append(spread, fmt.Sprintf("node-%d started %d (clock %+v, known within %v)", i+1, len(r.Starts), r.Offset, r.Within))
 	}
 
 	quiet := <-calm
-	seen := make(map[string]int)
+	seen := make(map[string]int) // starts by run
 	var late, quietLate []time.Duration
 	whole := make(map[int]time.Duration) // by quiet instant: when the last of its runs started
 	for _, s := range starts {
@@ -126,8 +128,8 @@ func ticks(b *testing.B, jobs, slots int, traced bool) {
 	}
 	lasts := slices.Sorted(maps.Values(whole))
 	twice := 0
-	for _, n := range seen {
-		twice += n - 1
+	for _, times := range seen {
+		twice += times - 1
 	}
 	slices.Sort(late)
 	slices.Sort(quietLate)
@@ -153,13 +155,45 @@ func ticks(b *testing.B, jobs, slots int, traced bool) {
 	b.ReportMetric(ms(percentile(lasts, 50)), "last-ms")
 	b.ReportMetric(ms(percentile(woke, 50)), "floor-p50-ms")
 	b.ReportMetric(ms(percentile(woke, 100)), "floor-max-ms")
-	b.ReportMetric(float64(jobs*window-len(seen)), "lost")
+	lost, skipped := missing(b, url, n, first, seen)
+	b.ReportMetric(float64(lost), "lost")
+	b.ReportMetric(float64(skipped), "skipped")
 	b.ReportMetric(float64(twice), "twice")
 	b.ReportMetric(all.Seconds()/window, "cores")
-	b.Logf("%d ticks; cores: redis %s, nodes %s; %s", jobs*window, cpu[0], strings.Join(cpu[1:], " "), strings.Join(spread, ", "))
+	b.Logf("%d ticks; cores: redis %s, nodes %s; %s", n*window, cpu[0], strings.Join(cpu[1:], " "), strings.Join(spread, ", "))
 	if traced {
 		trace.report(b, starts, first, last)
 	}
+}
+
+// missing looks for the ticks of the window that were not started: in the ledger
+// they are skipped (the run before was late and unfinished), else lost.
+func missing(b *testing.B, url string, n int, first time.Time, seen map[string]int) (lost, skipped int) {
+	store, err := redisstore.Open(redisstore.Options{URL: url})
+	check(b, err)
+	defer store.Close()
+	for i := range n {
+		job := jobName(i)
+		var ledger []jobs.LedgerEntry
+		for k := range window {
+			tick := first.Add(time.Duration(k) * time.Second)
+			if seen[jobs.TickRunID(job, tick)] > 0 {
+				continue
+			}
+			if ledger == nil {
+				ledger, err = store.Ledger(context.Background(), job, 2*window)
+				check(b, err)
+			}
+			if slices.ContainsFunc(ledger, func(e jobs.LedgerEntry) bool {
+				return e.Outcome == jobs.OutcomeSkipped && !tick.Before(e.Tick) && !tick.After(e.Until)
+			}) {
+				skipped++
+			} else {
+				lost++
+			}
+		}
+	}
+	return lost, skipped
 }
 
 // wakeUps sleeps until each of n seconds from first on and tells how late it woke.
@@ -194,14 +228,16 @@ func quietBefore(first time.Time, n int) []bool {
 }
 
 // everySecond is a schedule file with that many func jobs.
-func everySecond(jobs int) []byte {
+func everySecond(n int) []byte {
 	var s strings.Builder
 	s.WriteString("version: 1\njobs:\n")
-	for i := range jobs {
-		fmt.Fprintf(&s, "  job-%03d: {schedule: \"* * * * * *\", func: mark}\n", i)
+	for i := range n {
+		fmt.Fprintf(&s, "  %s: {schedule: \"* * * * * *\", func: mark}\n", jobName(i))
 	}
 	return []byte(s.String())
 }
+
+func jobName(i int) string { return fmt.Sprintf("job-%03d", i) }
 
 func cpuOfAll(b testing.TB, pids []int) []time.Duration {
 	used := make([]time.Duration, len(pids))

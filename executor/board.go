@@ -129,6 +129,12 @@ func (b *board) close() {
 	b.changed.Broadcast()
 }
 
+func (b *board) isClosing() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closing
+}
+
 // finish lets the lanes end once every result is written.
 func (b *board) finish() {
 	b.mu.Lock()

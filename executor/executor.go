@@ -167,6 +167,10 @@ func (e *Executor) runLane(ctx context.Context, lane int) {
 		}
 		sent := time.Now()
 		reply, err := e.exchange(ctx, jobs.ExchangeRequest{Lane: lane, ClaimID: fmt.Sprintf("%d-%d", lane, n), Results: results, Want: want})
+		if errors.Is(err, errNothingLost) {
+			e.board.claimed(want, false)
+			continue
+		}
 		if err != nil { // only when the executor is being ended
 			e.board.keep(results)
 			return
@@ -191,6 +195,10 @@ func (e *Executor) runLane(ctx context.Context, lane int) {
 	}
 }
 
+// errNothingLost: a claim was given up unanswered, because no more are wanted. If it
+// was carried out, its lease gives the runs back.
+var errNothingLost = errors.New("claims are over")
+
 // exchange repeats a request until it is answered.
 func (e *Executor) exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs.ExchangeReply, error) {
 	wait := 25 * time.Millisecond
@@ -203,6 +211,9 @@ func (e *Executor) exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs
 		}
 		if ctx.Err() != nil {
 			return reply, ctx.Err()
+		}
+		if len(req.Results) == 0 && e.board.isClosing() {
+			return reply, errNothingLost
 		}
 		e.complain.warn("no exchange with Redis; results are kept and delivered later", "results", len(req.Results), "error", err)
 		wait = min(2*wait, time.Second)

@@ -518,6 +518,19 @@ func TestAHandlerThatIgnoresItsContextDoesNotHoldTheNode(t *testing.T) {
 	})
 }
 
+func TestAnIdleNodeStopsSoonWithoutRedisToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore()
+		h := start(store, 2, nil)
+		time.Sleep(time.Second)
+		store.set(func(string) (error, bool) { return errDown, false })
+		time.Sleep(time.Minute)
+		stopped := time.Now()
+		h.end(t)
+		require.LessOrEqual(t, time.Since(stopped), time.Second)
+	})
+}
+
 func TestAnIdleNodeStopsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(newFakeStore(), 2, nil)

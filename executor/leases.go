@@ -113,12 +113,14 @@ func (e *Executor) renew(ctx context.Context, due []*attempt) {
 	defer cancel()
 	answers, err := e.store.Renew(timed, refs)
 	if err != nil {
-		if e.store.Down(err) {
+		switch {
+		case ctx.Err() != nil:
+		case e.store.Down(err):
 			// Nobody else can take these runs while Redis itself is down, and the sweep
 			// waits a whole lease after it is back.
 			e.extend(due, time.Now())
-		}
-		if ctx.Err() == nil {
+			e.complain.warn("Redis is down: running jobs go on, and their leases stand still", "runs", len(due), "error", err)
+		default:
 			e.complain.warn("leases could not be renewed; their runs go on until two thirds of the lease are over", "runs", len(due), "error", err)
 		}
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -223,9 +224,9 @@ func (s *Store) Release(ctx context.Context, releases []jobs.Release) error {
 	return nil
 }
 
-// bellPoll is how long WaitBell blocks at most, and so how long a run can wait
-// when its bell token was lost.
-const bellPoll = time.Second
+// bellPoll is how long WaitBell blocks at least, and so about how long a run can
+// wait when its bell token was lost.
+const bellPoll = 800 * time.Millisecond
 
 // WaitBell blocks until a token could be taken from a bell of this node's routes
 // (true), or about a second has passed (false). When ctx ends it returns at once
@@ -238,7 +239,16 @@ func (s *Store) WaitBell(ctx context.Context) (bool, error) {
 	}
 	timed, cancel := context.WithTimeout(context.WithoutCancel(ctx), bellPoll+2*time.Second)
 	defer cancel()
-	token, err := s.block.BLPop(timed, bellPoll, s.serving().bells...).Result()
+	// Nodes that waited the same time each would come back in step, and the same one
+	// be first at every tick. (The typed BLPop takes whole seconds only.)
+	bells := s.serving().bells
+	args := make([]any, 0, 2+len(bells))
+	args = append(args, "BLPOP")
+	for _, bell := range bells {
+		args = append(args, bell)
+	}
+	args = append(args, (bellPoll + rand.N(bellPoll/4)).Seconds())
+	token, err := s.block.Do(timed, args...).StringSlice()
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
@@ -246,6 +256,9 @@ func (s *Store) WaitBell(ctx context.Context) (bool, error) {
 		return false, nil
 	case err != nil:
 		return false, wrap("wait for the bell", err)
+	}
+	if len(token) != 2 {
+		return false, fmt.Errorf("wait for the bell: unexpected reply of %d values", len(token))
 	}
 	s.rung = token[0]
 	return true, nil

@@ -87,7 +87,7 @@ func Open(opts Options) (*Store, error) {
 	// After as many failed dials as the pool is large, the client refuses every call
 	// and looks again only once a second: too seldom for a short leader TTL.
 	s.lead = client(base, 2*time.Second, 8)
-	s.block = client(base, 2*time.Second, 2)
+	s.block = client(base, 2*bellPoll+2*time.Second, 2)
 	s.sub = client(base, 2*time.Second, 2)
 	return s, nil
 }
