@@ -46,26 +46,7 @@ func (s redisStore) Run(ctx context.Context, id string) (jobs.Run, error) {
 
 // Runs returns runs, the newest first.
 func (s redisStore) Runs(ctx context.Context, f runFilter) ([]jobs.Run, error) {
-	runs, err := s.Store.Runs(ctx, redisstore.RunFilter{Job: f.Job, Status: f.Status, Limit: f.Limit})
-	for i, r := range runs {
-		if err != nil || !mayBeUndone(r) {
-			continue
-		}
-		// A list of runs does not read what is left to undo; of the few that have
-		// something it is worth a look.
-		switch whole, e := s.Run(ctx, r.ID); {
-		case e == nil:
-			runs[i] = whole
-		case !errors.Is(e, errNoRun):
-			err = e
-		}
-	}
-	return runs, err
-}
-
-// mayBeUndone reports whether a run can have something on its rollback list.
-func mayBeUndone(r jobs.Run) bool {
-	return len(r.Steps) > 0 && (!r.Status.Final() || r.Status == jobs.RollbackFailed)
+	return s.Store.Runs(ctx, redisstore.RunFilter{Job: f.Job, Status: f.Status, Limit: f.Limit})
 }
 
 // ResumeRollback lets a failed rollback go on; errNoRun when there is no such run.

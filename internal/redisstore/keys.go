@@ -13,19 +13,22 @@ func newKeys(namespace string) keys { return keys{prefix: "{" + namespace + "}:"
 // probe never exists. Scripts read it first: see lua/lib_common.lua.
 func (k keys) probe() string { return k.prefix + "probe" }
 
-func (k keys) leader() string                { return k.prefix + "leader" }
-func (k keys) term() string                  { return k.prefix + "term" }
-func (k keys) cursors() string               { return k.prefix + "cursors" }
-func (k keys) leases() string                { return k.prefix + "leases" }
-func (k keys) nodes() string                 { return k.prefix + "nodes" }
-func (k keys) recent() string                { return k.prefix + "recent" }
-func (k keys) events() string                { return k.prefix + "events" }
-func (k keys) control() string               { return k.prefix + "control" }
-func (k keys) sequence() string              { return k.prefix + "sequence" }
-func (k keys) embedded() string              { return k.prefix + "embedded" }
-func (k keys) run(id string) string          { return k.prefix + "run:" + id }
-func (k keys) log(id string) string          { return k.prefix + "log:" + id }
-func (k keys) active(job string) string      { return k.prefix + "active:" + job }
+func (k keys) leader() string           { return k.prefix + "leader" }
+func (k keys) term() string             { return k.prefix + "term" }
+func (k keys) cursors() string          { return k.prefix + "cursors" }
+func (k keys) leases() string           { return k.prefix + "leases" }
+func (k keys) nodes() string            { return k.prefix + "nodes" }
+func (k keys) recent() string           { return k.prefix + "recent" }
+func (k keys) events() string           { return k.prefix + "events" }
+func (k keys) control() string          { return k.prefix + "control" }
+func (k keys) sequence() string         { return k.prefix + "sequence" }
+func (k keys) embedded() string         { return k.prefix + "embedded" }
+func (k keys) run(id string) string     { return k.prefix + "run:" + id }
+func (k keys) log(id string) string     { return k.prefix + "log:" + id }
+func (k keys) active(job string) string { return k.prefix + "active:" + job }
+func (k keys) activeOn(job, node string) string {
+	return k.prefix + "active:" + job + ":" + node
+}
 func (k keys) ledger(job string) string      { return k.prefix + "ledger:" + job }
 func (k keys) history(job string) string     { return k.prefix + "history:" + job }
 func (k keys) backfills() string             { return k.prefix + "backfills" }

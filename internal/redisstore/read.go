@@ -58,9 +58,9 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]jobs.Run, error) {
 	var runs []jobs.Run
 	for chunk := range slices.Chunk(ids, 500) {
 		pipe := s.cmd.Pipeline()
-		hashes := make([]*redis.MapStringStringCmd, len(chunk))
+		hashes, lists := make([]*redis.MapStringStringCmd, len(chunk)), make([]*redis.StringSliceCmd, len(chunk))
 		for i, id := range chunk {
-			hashes[i] = pipe.HGetAll(ctx, s.keys.run(id))
+			hashes[i], lists[i] = pipe.HGetAll(ctx, s.keys.run(id)), pipe.LRange(ctx, s.keys.rollback(id), 0, -1)
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, wrap("read runs", err)
@@ -74,6 +74,7 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]jobs.Run, error) {
 				return nil, err
 			}
 			if f.Status == "" || r.Status == f.Status {
+				r.Rollback = lists[i].Val()
 				runs = append(runs, r)
 			}
 		}
@@ -92,8 +93,13 @@ const historyCap = 100
 
 // candidates collects the ids that may match, without duplicates.
 func (s *Store) candidates(ctx context.Context, f RunFilter) ([]string, error) {
-	routes := []string{jobs.AnyRoute}
-	if f.Job == "" {
+	routes, nodes := []string{jobs.AnyRoute}, []string(nil)
+	if f.Job != "" {
+		var err error
+		if nodes, err = s.cmd.ZRange(ctx, s.keys.nodes(), 0, -1).Result(); err != nil {
+			return nil, wrap("read the nodes", err)
+		}
+	} else {
 		more, err := s.cmd.ZRange(ctx, s.keys.routes(), 0, -1).Result()
 		if err != nil {
 			return nil, wrap("read the routes", err)
@@ -108,6 +114,9 @@ func (s *Store) candidates(ctx context.Context, f RunFilter) ([]string, error) {
 	}
 	if f.Job != "" {
 		lists = append(lists, pipe.SMembers(ctx, s.keys.active(f.Job)), pipe.LRange(ctx, s.keys.history(f.Job), 0, take))
+		for _, node := range nodes {
+			lists = append(lists, pipe.SMembers(ctx, s.keys.activeOn(f.Job, node))) // of a job with every_node
+		}
 		if f.Status != "" || f.Limit > historyCap {
 			lists = append(lists, pipe.LRange(ctx, s.keys.failures(f.Job), 0, -1)) // kept beyond the history
 		}
