@@ -23,6 +23,18 @@ func TestQuickstart(t *testing.T) {
 	assert.Contains(t, out, "all as the README says")
 }
 
+func TestRollback(t *testing.T)  { asTheReadmeSays(t, "rollback") }
+func TestRetries(t *testing.T)   { asTheReadmeSays(t, "retries") }
+func TestEveryNode(t *testing.T) { asTheReadmeSays(t, "every-node") }
+func TestFollowOn(t *testing.T)  { asTheReadmeSays(t, "follow-on") }
+
+func asTheReadmeSays(t *testing.T, example string) {
+	t.Helper()
+	t.Parallel()
+	out := run(t, "sh", example+"/run.sh")
+	assert.Contains(t, out, example+": all as the README says")
+}
+
 func TestEmbed(t *testing.T) {
 	t.Parallel()
 	out := run(t, "go", "run", "./embed")
