@@ -169,6 +169,7 @@ jobs:
 	assert.Equal(t, map[string]string{
 		"CARILLON_JOB": "tick", "CARILLON_RUN_ID": "tick@" + at.UTC().Format("2006-01-02T15:04:05Z"), "CARILLON_SCHEDULED_AT": env["CARILLON_SCHEDULED_AT"],
 		"CARILLON_TRIGGER": "schedule", "CARILLON_ATTEMPT": "1", "CARILLON_EPOCH": itoa(epoch), "CARILLON_NODE": "n1",
+		"CARILLON_STEP": "job", // its only one
 	}, env)
 	assert.Contains(t, read(f.dir+"/of-a-tick"), "\nMINE=yes\n")
 

@@ -117,7 +117,7 @@ jobs:
   mars: {nodes: {planet: mars}, unroutable_after: 12s, run: MARK}
   venus: {nodes: {planet: venus}, run: MARK}
 `)
-	f.up("node")
+	f.up("node", hasty...)
 	watch := f.start("watch", "watch", "-o", "jsonl")
 	mars, venus := f.trigger("mars"), f.trigger("venus")
 	pass(8 * time.Second)

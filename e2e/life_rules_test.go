@@ -173,8 +173,7 @@ func TestPausedTicksAreSkippedWithAndWithoutALeader(t *testing.T) {
 	a := f.audit("tick", everySecond(begin, end))
 	t.Log(accountHead() + "\n" + a.row("paused"))
 	a.balanced(t)
-	assert.Zero(t, a.missed)
-	assert.Greater(t, a.late, 0, "ticks after the resume, while nobody led, are caught up")
+	assert.Zero(t, a.missed, "ticks after the resume, while nobody led, are caught up")
 	var ledger []entry
 	f.query(&ledger, "ledger", "tick", "--limit", "1000")
 	const blur = 500 * time.Millisecond // of when the commands took effect
