@@ -234,14 +234,17 @@ func TestLeastPrivilege(t *testing.T) {
 	require.NoError(t, root.ConfigResetStat(ctx).Err())
 	address := strings.Replace(url, "redis://", "redis://carillon:PASSWORD@", 1)
 
-	const text = `
+	mended := filepath.Join(t.TempDir(), "mended")
+	text := strings.ReplaceAll(`
 version: 1
 jobs:
   beat: {schedule: "* * * * * *", catch_up: all, func: beat}
   say: {run: "for i in 1 2 3 4; do head -c 150000 /dev/zero | tr '\\0' x; sleep 0.3; done"}
   again: {retry: {attempts: 2, backoff: 100ms}, run: '[ "$CARILLON_ATTEMPT" -gt 1 ]'}
-`
-	const more = text + "  elsewhere: {func: beat}\n"
+  back: {steps: [{name: one, run: "true", undo: {run: "true"}}, {name: two, run: "false", undo: {run: '[ -e MENDED ]'}}]}
+  long: {run: "sleep 60"}
+`, "MENDED", mended)
+	more := text + "  elsewhere: {func: beat}\n"
 	var log lines
 	var rec recorder
 	start := func(name, text string) (*carillon.Node, func()) {
@@ -265,6 +268,32 @@ jobs:
 	}
 	require.Equal(t, jobs.Succeeded, run(a, "say").Status)
 	require.Equal(t, jobs.Succeeded, run(a, "again").Status)
+
+	// Acting.
+	stuck := run(a, "back")
+	require.Equal(t, jobs.RollbackFailed, stuck.Status)
+	require.NoError(t, os.WriteFile(mended, nil, 0o600))
+	resumed, _, err := reader.ResumeRollback(ctx, stuck.ID, "me")
+	require.NoError(t, err)
+	require.True(t, resumed)
+	long, err := a.Trigger(ctx, "long", nil)
+	require.NoError(t, err)
+	_, _, err = reader.Cancel(ctx, long, "me", "")
+	require.NoError(t, err)
+	for id, want := range map[string]jobs.State{stuck.ID: jobs.RolledBack, long: jobs.Canceled} {
+		require.Eventually(t, func() bool {
+			r, err := reader.Run(ctx, id)
+			return err == nil && r.Status == want
+		}, 20*time.Second, 20*time.Millisecond)
+	}
+	_, _, err = reader.Pause(ctx, "beat", "me", "")
+	require.NoError(t, err)
+	_, err = reader.Paused(ctx)
+	require.NoError(t, err)
+	_, _, err = reader.Resume(ctx, "beat", "me")
+	require.NoError(t, err)
+	_, err = reader.Backfill(ctx, a.Schedule().Job("beat"), []time.Time{time.Now().Truncate(time.Second).Add(-time.Hour)}, "me", true)
+	require.NoError(t, err)
 
 	// Runs that only the other node can execute; a change of leader.
 	b, _ := start("b", more)
