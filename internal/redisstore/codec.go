@@ -78,6 +78,10 @@ func decodeRun(id string, h map[string]string) (jobs.Run, error) {
 		Route:       cmp.Or(h["route"], jobs.AnyRoute),
 		Steps:       decodeSteps(h),
 	}
+	// What keeps a run from going on comes before why somebody wanted it.
+	if why := h["waits"]; why != "" && !r.Status.Final() && r.Status != jobs.Running {
+		r.Reason = why
+	}
 	if why := h["rollback_error"]; why != "" {
 		r.Error += "; rollback: " + why
 	}
