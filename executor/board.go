@@ -15,6 +15,7 @@ type board struct {
 	free    int
 	results []jobs.Result
 	hungry  bool                // runs may be waiting in Redis
+	woken   bool                // and somebody said so since the last claim was sent
 	closing bool                // no more claims
 	ended   bool                // and nothing more to write is to come
 	running map[string]*attempt // by token
@@ -41,7 +42,7 @@ func (b *board) take(share int) (results []jobs.Result, want int, ok bool) {
 				want = min(b.free, share)
 				b.free -= want
 				// Whoever finds that there is more says so again.
-				b.hungry = b.free > 0
+				b.hungry, b.woken = b.free > 0, false
 			}
 			return results, want, true
 		}
@@ -58,7 +59,8 @@ func (b *board) claimed(unused int, more bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.free += unused
-	b.hungry = more
+	// A bell that rang while the claim was under way is not answered by it.
+	b.hungry = more || b.woken
 	b.changed.Broadcast()
 }
 
@@ -70,7 +72,7 @@ func (b *board) wake() bool {
 	if b.closing || b.free == 0 {
 		return false
 	}
-	b.hungry = true
+	b.hungry, b.woken = true, true
 	b.changed.Broadcast()
 	return true
 }

@@ -620,6 +620,28 @@ func TestWhatEndedAnAttempt(t *testing.T) {
 	require.Equal(t, ErrLeaseLost, notTheJobs(nil, fmt.Errorf("killed by the watcher: %w", ErrLeaseLost)))
 }
 
+// A bell rings while a claim is under way, and the claim finds nothing: the run of
+// that bell is still to be claimed.
+func TestABellDuringAClaimIsNotForgotten(t *testing.T) {
+	b := newBoard(4)
+	_, want, ok := b.take(2)
+	require.True(t, ok)
+	require.Equal(t, 2, want)
+	_, want, ok = b.take(2)
+	require.True(t, ok)
+	require.Equal(t, 2, want)
+	b.claimed(2, false)
+	require.True(t, b.wake())
+	b.claimed(2, false)
+	_, want, ok = b.take(2)
+	require.True(t, ok)
+	require.Equal(t, 2, want)
+	b.claimed(2, false)
+	b.finish()
+	_, _, ok = b.take(2)
+	require.False(t, ok, "and it is claimed for once")
+}
+
 func TestLeaseSteps(t *testing.T) {
 	lease := 30 * time.Second
 	at := time.Unix(1000, 0)
