@@ -21,6 +21,11 @@
 //   - a tick that the ledger says ran, and of which no line tells, is a lie;
 //     so is a line of a tick that the ledger says did not run
 //
+// A second binary of the same code can be told where to die (internal/failpoint):
+// life_dying_test.go kills a node at every line of a run's life at which that makes
+// a difference, and says what the user sees when another one goes on. The other
+// life_*_test.go are about what a run can meet until its end.
+//
 // The tests are named after the hazard. Most of them wait more than they work,
 // so they run side by side, more of them than there are cores.
 //

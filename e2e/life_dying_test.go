@@ -225,11 +225,64 @@ jobs:
 	}
 }
 
+// A leader dies while it feeds the ticks of a backfill: each of them has one run.
+func TestALeaderCanDieInABackfill(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, `
+jobs:
+  yearly: {schedule: "@yearly", catch_up: skip, run: MARK}
+`)
+	assert.Zero(t, f.up("before").term(patience))
+	year := f.now().UTC().Year()
+	stamp := func(year int) string { return itoa(year) + "-01-01T00:00:00Z" }
+	r := f.call("backfill", "yearly", "--from", stamp(year-4), "--to", stamp(year), "--force")
+	require.Zero(t, r.code, r.err)
+	f.beginDoomed("doomed", failpoint.Fed, 2, hasty...).struck(patience)
+	f.up("heir", hasty...)
+	for y := year - 4; y <= year; y++ {
+		f.awaitRun(patience, "yearly@"+stamp(y), "succeeded", 1)
+	}
+	f.nothingLeft()
+	seen := map[string]bool{}
+	for _, m := range f.marks() {
+		start := m.run + " " + itoa(m.attempt)
+		assert.False(t, seen[start], "%s twice", start)
+		seen[start] = true
+	}
+	var ledger []entry
+	f.query(&ledger, "ledger", "yearly")
+	assert.Len(t, ledger, 5, "one entry for each tick: %+v", ledger)
+}
+
+// An undo that kills its node is tried elsewhere, but not until there is no node left.
+func TestAnUndoThatKillsItsNodeIsLeftToAPerson(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, `
+jobs:
+  poison:
+    steps:
+      - {name: one, run: "true", undo: {run: "true"}}
+      - {name: two, run: "exit 3", undo: {run: 'echo -two >> DIR/trail; sleep 1.4; kill -9 $PPID; sleep 9'}}
+`)
+	for i := range 4 {
+		f.up("node-"+itoa(i), append(hasty, "--slots", "1")...)
+	}
+	id := f.trigger("poison")
+	r := f.awaitRun(2*patience, id, "rollback_failed", 1)
+	t.Logf("after %d starts of the undo: %s", len(strings.Fields(f.trail())), r.Error)
+	assert.Contains(t, r.Error, "undo the rest by hand")
+	assert.Equal(t, []string{"two", "one"}, r.Rollback)
+	assert.Equal(t, 1, r.Attempt)
+	// A machine that stands still may cost a start in which no node died.
+	assert.InDelta(t, 3, len(strings.Fields(f.trail())), 1)
+	assert.NotEmpty(t, f.awaitLeader(patience), "the fleet lives")
+}
+
 // A point that no test kills a node at proves nothing.
 func TestEveryPointIsDiedAt(t *testing.T) {
 	t.Parallel()
 	tested := []failpoint.Point{ // TestALeaderCanDieAnywhere
-		failpoint.Adopted, failpoint.BeforeCommit, failpoint.Committed, failpoint.BeforeSweep, failpoint.Swept,
+		failpoint.Adopted, failpoint.BeforeCommit, failpoint.Committed, failpoint.BeforeSweep, failpoint.Swept, failpoint.Fed,
 	}
 	for _, d := range deaths {
 		tested = append(tested, d.at)

@@ -35,6 +35,7 @@ func (t *term) sweep(ctx context.Context) error {
 		fed := false
 		if err == nil {
 			fed, err = t.store.Feed(ctx, t.token, t.find)
+			failpoint.Hit(failpoint.Fed)
 		}
 		switch {
 		case errors.Is(err, leader.ErrFenced):

@@ -46,6 +46,7 @@ const (
 	Committed    Point = "committed"     // and decided, and the leader does not know
 	BeforeSweep  Point = "before-sweep"
 	Swept        Point = "swept"
+	Fed          Point = "fed" // ticks of a backfill have become runs
 )
 
 // All are the points there are.
@@ -54,6 +55,6 @@ func All() []Point {
 		Claimed, BeforeStep, StepRecorded, StepDone, BeforeResult, ResultSent,
 		UndoClaimed, BeforeUndo, UndoDone, UndoRecorded, BeforeRolledBack,
 		BeforeRelease, Released,
-		Adopted, BeforeCommit, Committed, BeforeSweep, Swept,
+		Adopted, BeforeCommit, Committed, BeforeSweep, Swept, Fed,
 	}
 }
