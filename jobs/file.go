@@ -63,6 +63,7 @@ func Parse(name string, data []byte) (*Schedule, error) {
 	if len(d.problems) > 0 {
 		return nil, newFileError(d.problems)
 	}
+	compact(s)
 	for _, j := range s.Jobs {
 		s.byName[j.Name] = j
 	}
