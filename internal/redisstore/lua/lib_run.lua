@@ -25,6 +25,14 @@ local function plain(spec)
   return spec.group == '' and spec.followers == '' and not spec.every and spec.overlap ~= 'queue' and spec.overlap ~= 'replace'
 end
 
+-- holds_back(job): whether a run of the job waits for its turn. One may although the overlap
+-- is allow: it was another one when that run was made.
+local held_back = {}
+local function holds_back(job)
+  if held_back[job] == nil then held_back[job] = redis.call('EXISTS', P .. 'waiting:' .. job) == 1 end
+  return held_back[job]
+end
+
 -- born(id, spec, trigger, more): writes the hash of a new run. more is a list of
 -- further fields and values.
 local function born(id, spec, trigger, more)
@@ -44,7 +52,7 @@ local function born(id, spec, trigger, more)
   if spec.crash_retries ~= '' then add('crash_retries', spec.crash_retries) end
   if spec.delivery ~= '' then add('delivery', spec.delivery) end
   if spec.unroutable ~= '' then add('unroutable_ms', spec.unroutable) end
-  if not plain(spec) then
+  if not plain(spec) or spec.overlap == 'allow' and holds_back(spec.job) then
     add('linked', 1) -- its end concerns others
     extra = true
     if spec.group ~= '' then add('group', spec.group); add('group_limit', spec.limit) end
@@ -110,7 +118,8 @@ local function admit(id, spec, trigger, more, events, tick)
     if held then redis.call('RPOP', waiting) end -- its turn is the new run's
     redis.call('SADD', active, id)
     redis.call('LPUSH', waiting, id)
-    redis.call('HSET', P .. 'run:' .. id, 'reason', 'waits for ' .. way)
+    held_back[spec.job] = true
+    redis.call('HSET', P .. 'run:' .. id, 'waits', 'waits for ' .. way)
     if spec.group ~= '' then stand_in_line(spec.group, spec.job) end
     events[#events + 1] = queued_event(spec.job, id, tick)
     if held then cancel_run(held, 'carillon', 'replaced by ' .. id, events) end
@@ -136,6 +145,7 @@ end
 -- notices when the node goes before it took the run.
 local PIN_MS = 2000
 local function pin(id, spec, node, boot, trigger, more, events, tick)
+  if redis.call('EXISTS', P .. 'run:' .. id) == 1 then return 'repeated' end
   local active = P .. 'active:' .. spec.job .. ':' .. node
   if spec.overlap ~= 'allow' then
     local way = redis.call('SRANDMEMBER', active)
@@ -155,16 +165,18 @@ local function pin(id, spec, node, boot, trigger, more, events, tick)
 end
 
 -- everywhere(id, spec, ...): one run for each live node that serves the route.
--- Returns how many were queued, how many were refused, and the last refusal.
+-- Returns how many were queued (now or by an earlier call), how many were refused, the last
+-- refusal, and how many of the queued ones an earlier call had made.
 local function everywhere(id, spec, trigger, more, events, tick)
-  local queued, refused, way, why = 0, 0, nil, nil
+  local queued, refused, way, why, repeated = 0, 0, nil, nil, 0
   for _, node in ipairs(fleet()) do
     if node.serves[spec.route] then
       local verdict, w, y = pin(id .. '@' .. node.name, spec, node.name, node.boot, trigger, more, events, tick)
-      if verdict == 'queued' then queued = queued + 1 else refused, way, why = refused + 1, w, y end
+      if verdict == 'repeated' then repeated = repeated + 1 end
+      if verdict == 'skipped' then refused, way, why = refused + 1, w, y else queued = queued + 1 end
     end
   end
-  return queued, refused, way, why
+  return queued, refused, way, why, repeated
 end
 
 -- promote(job): the run that waits for its turn gets it, if it has come.
@@ -181,7 +193,7 @@ local function promote(job)
       redis.call('SADD', P .. 'group:' .. h[4], id)
       redis.call('ZREM', P .. 'groupwait:' .. h[4], job)
     end
-    redis.call('HDEL', key, 'reason')
+    redis.call('HDEL', key, 'waits')
     enqueue(h[3] or 'any', h[2], { id }, 'LPUSH')
     ring(h[3] or 'any', 1)
   end
@@ -271,27 +283,28 @@ end
 -- undoable(id): whether something is left to undo.
 local function undoable(id) return redis.call('EXISTS', P .. 'rollback:' .. id) == 1 end
 
--- back(id, failure, events, pushed): the run is to be undone: it is queued for a node
--- to do that, in front of what has not begun. pushed: its queue has it already.
-local function back(id, failure, events, pushed)
+-- back(id, failure, events, stays): the run is to be undone: it is queued for a node
+-- to do that, in front of what has not begun. stays: it waits where it should already, in its
+-- queue or parked for a node with its definition.
+local function back(id, failure, events, stays)
   local key = P .. 'run:' .. id
   local h = redis.call('HMGET', key, 'job', 'priority', 'route', 'pin')
-  redis.call('ZREM', P .. 'leases', id)
   redis.call('HSET', key, 'status', 'rolling_back', 'token', '', 'node', '', 'error', failure)
-  redis.call('HDEL', key, 'parked_at', 'retry_at', 'reason')
-  if not pushed then
+  if not stays then
+    redis.call('ZREM', P .. 'leases', id)
+    redis.call('HDEL', key, 'parked_at', 'retry_at', 'waits')
     enqueue(h[3] or 'any', h[2], { id }, 'RPUSH')
     ring(h[3] or 'any', 1)
+    if h[4] then redis.call('ZADD', P .. 'leases', NOW + PIN_MS, id) end
   end
-  if h[4] then redis.call('ZADD', P .. 'leases', NOW + PIN_MS, id) end
   events[#events + 1] = '{"type":"rolling_back","job":"' .. h[1] .. '","run":"' .. id .. '","error":' .. cjson.encode(failure) .. '}'
 end
 
 -- close(id, state, failure, events): a run that no attempt holds ends as failed or
--- canceled, or is undone first. pushed as for back.
-local function close(id, state, failure, events, pushed)
+-- canceled, or is undone first. stays as for back.
+local function close(id, state, failure, events, stays)
   if undoable(id) then
-    back(id, failure, events, pushed)
+    back(id, failure, events, stays)
     return 'rolling_back'
   end
   local key = P .. 'run:' .. id
@@ -304,11 +317,19 @@ local function close(id, state, failure, events, pushed)
   return state
 end
 
--- stuck(id, failure, events): a rollback that cannot go on by itself. Its list stays.
+-- stuck(id, failure, events): a rollback that cannot go on by itself. Its list stays; when
+-- nothing is left on it, everything was undone and only nobody said so.
 local function stuck(id, failure, events)
   local key = P .. 'run:' .. id
   local h = redis.call('HMGET', key, 'job', 'linked')
   redis.call('ZREM', P .. 'leases', id)
+  if not undoable(id) then
+    redis.call('HSET', key, 'status', 'rolled_back', 'finished_at', NOW, 'token', '')
+    redis.call('PEXPIRE', key, KEEP_MS)
+    events[#events + 1] = '{"type":"rolled_back","job":"' .. h[1] .. '","run":"' .. id .. '"}'
+    finished(id, h[1], 'rolled_back', h[2], events)
+    return
+  end
   redis.call('HSET', key, 'status', 'rollback_failed', 'rollback_error', failure, 'finished_at', NOW, 'token', '')
   redis.call('PEXPIRE', key, KEEP_MS)
   redis.call('PEXPIRE', P .. 'rollback:' .. id, KEEP_MS)
@@ -327,10 +348,7 @@ cancel_run = function(id, by, why, events)
   if why ~= '' then failure = failure .. ': ' .. why end
   if status == 'queued' or status == 'retrying' then
     redis.call('HSET', key, 'cancel', by)
-    -- A queued run's element is in its queue, unless it waits for another run, is
-    -- parked, or a back-off is under way.
-    local in_queue = status == 'queued' and redis.call('HEXISTS', key, 'parked_at') == 0
-    local now = close(id, 'canceled', failure, events, in_queue)
+    local now = close(id, 'canceled', failure, events, status == 'queued')
     if now == 'rolling_back' then return 'rolling_back', now end
     return 'canceled', now
   elseif status == 'running' then
