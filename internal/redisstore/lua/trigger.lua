@@ -29,8 +29,9 @@ for i, field in ipairs({ 'params', 'reason', 'by' }) do
 end
 local events, verdict, way, why = {}, nil, nil, nil
 if spec.every then
-  local queued, refused
-  queued, refused, way, why = everywhere(id, spec, 'manual', more, events)
+  local queued, refused, repeated
+  queued, refused, way, why, repeated = everywhere(id, spec, 'manual', more, events)
+  if repeated > 0 and repeated == queued then return { 'repeated', id } end
   if queued == 0 and not way then return { 'nobody', '' } end
   verdict = queued > 0 and 'queued' or 'skipped'
 else
