@@ -12,7 +12,10 @@ if h[1] == 'rolling_back' then return { 1, h[1] } end
 if not can_move(h[1], 'rolling_back') or h[1] ~= 'rollback_failed' or not undoable(id) then return { 0, h[1] } end
 redis.call('PERSIST', key)
 redis.call('PERSIST', KEYS[3])
-redis.call('HDEL', key, 'finished_at', 'rollback_error', 'undo_crashes', 'undo_lost')
+-- What follows its end was started when it became rollback_failed. Who waits meanwhile
+-- waits for this end too.
+redis.call('HDEL', key, 'finished_at', 'rollback_error', 'undo_crashes', 'undo_lost', 'followers')
+redis.call('HSET', key, 'linked', 1, 'more', 1)
 redis.call('LREM', P .. 'history:' .. h[2], 0, id)
 redis.call('LREM', P .. 'failures:' .. h[2], 0, id)
 redis.call('LREM', P .. 'recent', 0, id)
