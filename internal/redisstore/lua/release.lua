@@ -36,8 +36,8 @@ for _, r in ipairs(accepted) do
     local attempt = r.attempt
     if r.kind ~= 'started' and not undoing then attempt = attempt - 1 end
     if not undoing then redis.call('HSET', key, 'status', 'queued') end
-    redis.call('HSET', key, 'attempt', attempt, 'token', '', 'node', '', 'reason', r.reason)
-    if r.kind == 'park' and not r.pin then
+    redis.call('HSET', key, 'attempt', attempt, 'token', '', 'node', '', 'renewed', '', 'waits', r.reason)
+    if r.kind == 'park' then
       kind = 'parked'
       redis.call('HSETNX', key, 'parked_at', NOW)
       parked[#parked + 1] = NOW + PARK_MS
