@@ -8,14 +8,19 @@ local function queue_key(route, priority)
   return P .. 'queue:' .. route .. ':' .. priority
 end
 
+-- keep_route(route, priority): the keys of a node that is gone go by themselves.
+local function keep_route(route, priority)
+  redis.call('PEXPIRE', queue_key(route, priority), ROUTE_KEEP_MS)
+  redis.call('PEXPIRE', P .. 'priorities:' .. route, ROUTE_KEEP_MS)
+end
+
 -- enqueue(route, priority, ids, command): LPUSH puts behind the waiting runs,
 -- RPUSH in front of them (nodes pop from the right).
 local function enqueue(route, priority, ids, command)
   variadic(command, queue_key(route, priority), ids)
   redis.call('ZADD', P .. 'priorities:' .. route, 'NX', NOW, priority)
   if string.sub(route, 1, 5) == 'node=' then
-    redis.call('PEXPIRE', queue_key(route, priority), ROUTE_KEEP_MS)
-    redis.call('PEXPIRE', P .. 'priorities:' .. route, ROUTE_KEEP_MS)
+    keep_route(route, priority)
   elseif route ~= 'any' then
     redis.call('ZADD', P .. 'routes', 'NX', 0, route) -- the sweep looks after it
   end

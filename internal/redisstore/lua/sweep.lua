@@ -36,12 +36,22 @@ local function later(id, ms)
   parked[#parked + 1] = id
 end
 
-local function holder_of(job, digest)
+-- holder_of(job, digest, only): a live node that has that definition; with only, that node or none.
+local function holder_of(job, digest, only)
   for _, node in ipairs(fleet()) do
-    for schedule in string.gmatch(node.schedules, '%S+') do
-      if redis.call('HGET', P .. 'schedule:' .. schedule, job) == digest then return node.boot end
+    if not only or node.boot == only then
+      for schedule in string.gmatch(node.schedules, '%S+') do
+        if redis.call('HGET', P .. 'schedule:' .. schedule, job) == digest then return node.boot end
+      end
     end
   end
+end
+
+-- offer(boot, priority, id): the run stands on the route of one node, once, for as long as it
+-- waits: the node may have no free slot for hours.
+local function offer(boot, priority, id)
+  local route = 'node=' .. boot
+  if redis.call('LPOS', queue_key(route, priority), id) then keep_route(route, priority) else push(route, priority, id) end
 end
 
 local function lives(boot)
@@ -68,13 +78,14 @@ local function lost(id, key, h)
   local crashes, starts = tonumber(before[1] or '0'), tonumber(before[2] or '0') + 1
   if h.renewed == h.attempt then crashes = crashes + 1 end
   redis.call('HSET', key, prefix .. 'crashes', crashes, prefix .. 'lost', starts, 'token', '')
+  redis.call('HDEL', key, 'parked_at') -- the next attempt may look for a node anew
   local too_often = crashes >= most or starts >= most + LOST
   events[#events + 1] = '{"type":"crashed","job":"' .. job .. '","run":"' .. id .. '","node":"' .. node .. '","attempt":' .. h.attempt .. '}'
   if h.pin and not lives(h.pin) then
     if undoing then
       stuck(id, 'node gone: ' .. (h.pinned_to or node) .. ' was lost while it undid this run', events)
     elseif undoable(id) then
-      redis.call('HSET', key, 'error', 'node gone')
+      back(id, 'node gone', events, true)
       stuck(id, 'node gone: ' .. (h.pinned_to or node) .. ' has what is to be undone', events)
     else
       close(id, 'failed', 'node gone: ' .. (h.pinned_to or node) .. ' was lost while it ran this', events)
@@ -91,7 +102,7 @@ local function lost(id, key, h)
   elseif too_often then
     close(id, 'failed', 'killed ' .. starts .. ' nodes: quarantined, it is not started again by itself', events)
   else
-    redis.call('HSET', key, 'status', 'queued', 'reason', 'its node ' .. node .. ' was lost')
+    redis.call('HSET', key, 'status', 'queued', 'waits', 'its node ' .. node .. ' was lost')
     push(h.route or 'any', h.priority, id)
     if h.pin then later(id, PIN_MS) else removed[#removed + 1] = id end
   end
@@ -99,9 +110,12 @@ end
 
 -- unclaimed(id, key, h): waits parked for a definition, or for its one node.
 local function unclaimed(id, key, h)
-  if h.pin then
+  if h.pin and lives(h.pin) and not h.parked_at then
+    offer(h.pin, h.priority, id)
+    return later(id, PIN_MS)
+  elseif h.pin and not lives(h.pin) then
     -- While Redis was away nobody could beat: only who has watched it knows who is gone.
-    if not take or lives(h.pin) then return later(id, PIN_MS) end
+    if not take then return later(id, PIN_MS) end
     local failure = 'node gone: ' .. (h.pinned_to or h.pin)
     -- Nobody else takes it from the queue of that node.
     local queue = queue_key(h.route, h.priority)
@@ -113,13 +127,13 @@ local function unclaimed(id, key, h)
     close(id, 'failed', failure .. when, events)
     return
   end
-  local boot = holder_of(h.job, h.digest)
+  local boot = holder_of(h.job, h.digest, h.pin)
   if boot then
-    push('node=' .. boot, h.priority, id)
+    offer(boot, h.priority, id)
     return later(id, ROUTED_MS)
   end
   local patience = tonumber(h.unroutable_ms or UNROUTABLE_MS)
-  if tonumber(h.parked_at) >= NOW - patience then return later(id, PARK_MS) end
+  if not take or tonumber(h.parked_at) >= NOW - patience then return later(id, PARK_MS) end
   local failure = 'no live node had the definition this run was made with (digest ' .. (h.digest or '') .. ') for ' ..
     math.floor(patience / 1000) .. ' s: trigger the job again'
   if h.status == 'rolling_back' then return stuck(id, failure, events) end
@@ -175,18 +189,20 @@ for r = 1, #routes, 2 do
       redis.call('ZADD', P .. 'routes', NOW, route)
     end
     for _, priority in ipairs(priorities) do
-      for _, id in ipairs(redis.call('LRANGE', queue_key(route, priority), -LOOK, -1)) do
+      local ids = redis.call('LRANGE', queue_key(route, priority), -LOOK, -1)
+      for i = #ids, 1, -1 do -- the oldest first
+        local id = ids[i]
         local key = P .. 'run:' .. id
         local h = redis.call('HMGET', key, 'status', 'queued_at', 'unroutable_ms', 'unroutable', 'job')
         local waited = NOW - math.max(since, tonumber(h[2] or NOW))
         if h[1] ~= 'queued' and h[1] ~= 'rolling_back' then
           redis.call('LREM', queue_key(route, priority), -1, id)
-        elseif waited > tonumber(h[3] or UNROUTABLE_MS) then
+        elseif take and waited > tonumber(h[3] or UNROUTABLE_MS) then
           redis.call('LREM', queue_key(route, priority), -1, id)
           local failure = 'no live node serves ' .. route .. ' since ' .. math.floor(waited / 1000) .. ' s'
           if h[1] == 'rolling_back' then stuck(id, failure, events) else close(id, 'failed', failure, events) end
         elseif waited > REPORT_MS and tonumber(h[4] or 0) < since then
-          redis.call('HSET', key, 'unroutable', NOW, 'reason', 'no live node serves ' .. route)
+          redis.call('HSET', key, 'unroutable', NOW, 'waits', 'no live node serves ' .. route)
           events[#events + 1] = '{"type":"unroutable","job":"' .. h[5] .. '","run":"' .. id .. '","reason":"no live node serves ' .. route .. '"}'
         end
       end
@@ -196,7 +212,8 @@ for r = 1, #routes, 2 do
 end
 
 if #removed > 0 then variadic('ZREM', KEYS[3], removed) end
-if #parked > 0 then variadic('ZADD', KEYS[3], parked) end
+-- XX: the end of another run may have ended one of these meanwhile.
+each(parked, 800, function(l, from, to) redis.call('ZADD', KEYS[3], 'XX', unpack(l, from, to)) end)
 for _, name in ipairs(order) do
   local p = pushed[name]
   enqueue(p.route, p.priority, p.ids, 'RPUSH')
