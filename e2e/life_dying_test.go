@@ -301,6 +301,7 @@ func TestAPlainBinaryHasNoFailpoints(t *testing.T) {
 	assert.Zero(t, p.term(patience))
 	r := command(t, f.dir, []string{"CARILLON_FAILPOINT=nonsense"}, "version")
 	assert.Zero(t, r.code, r.err)
+	assert.False(t, strings.Contains(read(binary), "CARILLON_FAILPOINT"), "it does not even know the name")
 
 	program, err := mortal()
 	require.NoError(t, err)
