@@ -56,7 +56,7 @@ for _, r in ipairs(accepted) do
     fields[#fields + 1] = field
     fields[#fields + 1] = value
   end
-  if code ~= '' then set('exit_code', code) end
+  if code ~= '' and r.from == 'running' then set('exit_code', code) end -- an undo's is not the run's
   if wrote ~= '0' then set('output_bytes', wrote) end
   -- Called off meanwhile: what did not succeed is not tried again.
   if (r.state == 'failed' or r.state == 'retrying' or r.state == 'canceled') and r.from == 'running' then
