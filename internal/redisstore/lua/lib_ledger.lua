@@ -11,10 +11,11 @@ local function ledger_range(tick, outcome, until_, count, run, reason)
   return tick .. ' ' .. outcome .. ' ' .. until_ .. ' ' .. count .. ' ' .. run .. ' ' .. reason
 end
 
--- merged(old, new): one entry for two neighbours that met the same fate, or nil.
+-- merged(old, new): one entry for two neighbours that met the same fate, or nil. A tick that
+-- ran keeps its own: a backfill asks for it.
 local function merged(old, new)
   local tick, outcome, _, count, fate = string.match(old, '^(%d+) (%a+) (%d+) (%d+) (.*)$')
-  if not tick or count == '0' then return nil end
+  if not tick or count == '0' or outcome == 'ran' or outcome == 'late' then return nil end
   local _, outcome2, until2, count2, fate2 = string.match(new, '^(%d+) (%a+) (%d+) (%d+) (.*)$')
   if outcome ~= outcome2 or fate ~= fate2 or count2 == '0' then return nil end
   return tick .. ' ' .. outcome .. ' ' .. until2 .. ' ' .. (tonumber(count) + tonumber(count2)) .. ' ' .. fate
