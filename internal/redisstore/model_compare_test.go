@@ -33,11 +33,12 @@ func (d *driver) compare() {
 		queues[q] = pipe.LRange(ctx, s.keys.queue(q.route, strconv.Itoa(q.priority)), 0, -1)
 	}
 	active, pinned, waiting := map[string]*redis.StringSliceCmd{}, map[string]*redis.StringSliceCmd{}, map[string]*redis.StringSliceCmd{}
-	history, ledger := map[string]*redis.StringSliceCmd{}, map[string]*redis.StringSliceCmd{}
+	backlog, history, ledger := map[string]*redis.StringSliceCmd{}, map[string]*redis.StringSliceCmd{}, map[string]*redis.StringSliceCmd{}
 	for name := range w.jobs {
 		active[name] = pipe.SMembers(ctx, s.keys.active(name))
 		waiting[name] = pipe.LRange(ctx, s.keys.waiting(name), 0, -1)
 		history[name] = pipe.LRange(ctx, s.keys.history(name), 0, -1)
+		backlog[name] = pipe.LRange(ctx, s.keys.backfill(name), 0, -1)
 		ledger[name] = pipe.LRange(ctx, s.keys.ledger(name), 0, -1)
 		for _, node := range nodeNames {
 			pinned[name+":"+node] = pipe.SMembers(ctx, s.keys.active(name)+":"+node)
@@ -83,6 +84,11 @@ func (d *driver) compare() {
 		require.Equal(d.t, emptied(held), emptied(waiting[name].Val()), "waiting %s", name)
 		finals := w.all(func(r *life) bool { return r.def.Name == name && r.place == over })
 		require.ElementsMatch(d.t, ids(finals), history[name].Val(), "history of %s: each final run once", name)
+		var due []string
+		for _, tick := range w.backlog[name] {
+			due = append(due, strconv.FormatInt(d.at(tick).UnixMilli(), 10))
+		}
+		require.Equal(d.t, emptied(due), emptied(backlog[name].Val()), "backfill of %s", name)
 		d.compareLedger(name, ledger[name].Val())
 		if cursors.Val()[name] != "" {
 			ms, _, _ := strings.Cut(cursors.Val()[name], " ")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"carillon/jobs"
 )
@@ -24,8 +25,9 @@ type world struct {
 	paused    map[string]bool
 	cursors   map[string]int // by job: number of the last decided tick
 	fates     map[string][]fate
+	backlog   map[string][]int // by job: past ticks that are to run after all
 	requests  map[string]string
-	impatient map[string]bool // routes that nobody has served for too long
+	impatient map[string]bool // routes that nobody has served for too long, by the driver's clock
 	resumed   map[string]bool // jobs of which a rollback was resumed: the hand may break their overlap
 	edited    map[string]bool // jobs whose overlap was another one before
 }
@@ -33,6 +35,7 @@ type world struct {
 func newWorld() *world {
 	return &world{jobs: map[string]*jobs.Job{}, runs: map[string]*life{}, queues: map[slot][]string{}, waiting: map[string]*life{},
 		turns: map[string]int{}, paused: map[string]bool{}, cursors: map[string]int{}, fates: map[string][]fate{},
+		backlog:  map[string][]int{},
 		requests: map[string]string{}, impatient: map[string]bool{}, resumed: map[string]bool{}, edited: map[string]bool{}}
 }
 
@@ -455,6 +458,50 @@ func (w *world) decide(d jobs.Decision, tick, until int, early bool, busy map[st
 	return jobs.VerdictRan, []string{id}
 }
 
+// backfill asks for past ticks of a job to run after all. It returns how many will, and
+// how many ran or wait for that already; ok is false when one is not decided yet.
+func (w *world) backfill(job string, ticks []int) (queued, before int, ok bool) {
+	for _, tick := range ticks {
+		if tick > w.cursors[job] {
+			return 0, 0, false
+		}
+	}
+	for _, tick := range ticks {
+		ran := slices.ContainsFunc(w.fates[job], func(f fate) bool {
+			return f.tick == tick && (f.outcome == jobs.OutcomeRan || f.outcome == jobs.OutcomeLate)
+		})
+		if ran || slices.Contains(w.backlog[job], tick) {
+			before++
+			continue
+		}
+		queued++
+		w.backlog[job] = append(w.backlog[job], tick)
+	}
+	return queued, before, true
+}
+
+// feed lets what may run of the jobs' backlogs run. at is the time of a tick.
+func (w *world) feed(names []string, at func(int) time.Time) {
+	for _, name := range names {
+		d := w.jobs[name]
+		for len(w.backlog[name]) > 0 && !w.paused[name] {
+			tick := w.backlog[name][0]
+			id := jobs.TickRunID(name, at(tick))
+			if d.EveryNode {
+				if queued, _, repeated, _, _ := w.everywhere(id, d, jobs.TriggerBackfill, tick, nil); queued+repeated == 0 {
+					break
+				}
+			} else if way, _ := w.inTheWay(d); len(way) > 0 {
+				break
+			} else {
+				w.admit(w.newRun(id, d, jobs.TriggerBackfill, tick, nil))
+			}
+			w.fates[name] = append(w.fates[name], fate{tick, tick, 1, jobs.OutcomeLate, "", []string{id}})
+			w.backlog[name] = w.backlog[name][1:]
+		}
+	}
+}
+
 // claim is what a node gets, and whether it leaves something behind that is worth a call.
 func (w *world) claim(m *member, want int) (got []*life, more bool) {
 	var mine []slot
@@ -590,10 +637,7 @@ func (w *world) sweep(take bool, expired []*life, priorities func(route string) 
 		}
 	}
 	for route := range w.impatient {
-		if w.served(route) || !w.queued(route) {
-			delete(w.impatient, route)
-		}
-		if !take || !w.impatient[route] {
+		if !take || w.served(route) {
 			continue
 		}
 		for _, p := range priorities(route) {
@@ -619,10 +663,6 @@ func (w *world) slots() []slot {
 		return cmp.Or(strings.Compare(a.route, b.route), cmp.Compare(a.priority, b.priority))
 	})
 	return list
-}
-
-func (w *world) queued(route string) bool {
-	return slices.ContainsFunc(w.slots(), func(s slot) bool { return s.route == route && len(w.queues[s]) > 0 })
 }
 
 func (w *world) served(route string) bool {

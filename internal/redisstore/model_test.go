@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,9 @@ func TestTheStoreIsTheModel(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = base.Close() })
 	require.NoError(t, base.SyncClock(context.Background()))
+	for _, sc := range allScripts() { // or the first finish may be executed after the claim it was sent with
+		require.NoError(t, sc.load(context.Background(), base.cmd))
+	}
 	n, moves := 0, map[move]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
@@ -352,6 +356,8 @@ func (d *driver) actions() []action {
 		{"term", 1, nil, d.newTerm},
 		{"node", 4, nil, d.node},
 		{"edit", 1, nil, d.edit},
+		{"backfill", 2, nil, d.backfill},
+		{"feed", 3, func() bool { return len(d.w.backlog) > 0 }, d.feed},
 	}
 }
 
@@ -424,6 +430,40 @@ func (d *driver) commit() {
 				require.Equal(d.t, d.at(d.w.cursors[one.Job.Name]), verdicts[i].Cursor)
 			}
 		}
+	})
+}
+
+func (d *driver) backfill() {
+	j := d.anyJob()
+	var ticks []int
+	for range d.between("ticks", 1, 4) {
+		if tick := d.between("tick", 1, d.w.cursors[j.Name]+1); !slices.Contains(ticks, tick) && (tick <= d.w.cursors[j.Name] || d.often("too early", 30)) {
+			ticks = append(ticks, tick)
+		}
+	}
+	var times []time.Time
+	for _, tick := range ticks {
+		times = append(times, d.at(tick))
+	}
+	d.t.Logf("%s: ticks %v", j.Name, ticks)
+	d.twice(func(bool) {
+		got, err := d.base.Backfill(context.Background(), j, times, "me", false)
+		require.NoError(d.t, err)
+		queued, before, ok := d.w.backfill(j.Name, ticks)
+		require.Equal(d.t, ok, got.Undecided.IsZero())
+		require.Equal(d.t, []int{queued, before}, []int{got.Queued, got.Ran})
+	})
+}
+
+func (d *driver) feed() {
+	d.twice(func(bool) {
+		ctx := context.Background()
+		names, err := d.base.cmd.HKeys(ctx, d.base.keys.backfills()).Result()
+		require.NoError(d.t, err)
+		left, err := d.base.Feed(ctx, d.term, func(name string) *jobs.Job { return d.w.jobs[name] })
+		require.NoError(d.t, err)
+		d.w.feed(names, d.at)
+		require.Equal(d.t, slices.ContainsFunc(names, func(name string) bool { return len(d.w.backlog[name]) > 0 }), left)
 	})
 }
 
@@ -695,6 +735,13 @@ func (d *driver) sweep(take bool, expired []*life) {
 			}
 		}
 	}
+	// How long a route has not been served is a matter of time, of which the model knows nothing.
+	d.w.impatient = map[string]bool{}
+	for _, z := range s.cmd.ZRangeWithScores(ctx, s.keys.routes(), 0, -1).Val() {
+		if since := int64(z.Score); since > 0 && since < s.Now().Add(-30*time.Minute).UnixMilli() {
+			d.w.impatient[toString(z.Member)] = true
+		}
+	}
 	_, err := s.Sweep(ctx, d.term, take)
 	require.NoError(d.t, err)
 	d.w.sweep(take, expired, func(route string) []int { return order[route] })
@@ -722,7 +769,6 @@ func (d *driver) impatience() {
 			}
 		}
 		require.NoError(d.t, s.cmd.ZAddXX(ctx, s.keys.routes(), redis.Z{Score: float64(long), Member: route}).Err())
-		d.w.impatient[route] = true
 	}
 	d.sweep(d.often("take running runs", 85), expired)
 	d.sweep(true, expired)
@@ -900,12 +946,13 @@ func (d *driver) drain() {
 			require.NoError(d.t, err)
 			require.Equal(d.t, jobs.FinishOK, got.Answers[0])
 		}
+		d.feed()
 		d.sweep(true, d.w.all(func(r *life) bool { return d.leased(r) && r.place != held }))
 		d.compare()
 		left := d.w.all(func(r *life) bool {
 			return r.place != over || r.status == jobs.RollbackFailed && (r.pin == nil || r.pin.live)
 		})
-		if len(left) == 0 {
+		if len(left) == 0 && len(slices.Concat(slices.Collect(maps.Values(d.w.backlog))...)) == 0 {
 			break
 		}
 	}
@@ -926,7 +973,7 @@ func (d *driver) nothingLeft() {
 	lists := 0
 	for _, key := range keys {
 		switch family := s.keys.familyOf(key); family {
-		case "active", "waiting", "group", "groupwait", "leases", "routes":
+		case "active", "waiting", "group", "groupwait", "leases", "routes", "backfill", "backfills":
 			require.Fail(d.t, "left over", key)
 		case "queue", "priorities":
 			require.Contains(d.t, key, "node=", "left over")
