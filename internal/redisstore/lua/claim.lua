@@ -16,7 +16,6 @@ local reply = { 0, tonumber(redis.call('HGET', KEYS[6], 'epoch') or '0') }
 
 -- rest(id, h): what only some runs have: steps done, a rollback to run, an upstream run.
 local function rest(id, h)
-  if not h[9] then return '' end
   local undoing = h[1] == 'rolling_back'
   local more = redis.call('HMGET', P .. 'run:' .. id, 'error', 'failed_step', 'up_job', 'up_run', 'up_status', 'up_error', 'step')
   local r = { step = tonumber(more[7] or '0') }
@@ -33,7 +32,7 @@ local function answer(id, token, attempt, h)
   local at = #reply
   reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = id, token, attempt, h[3] or '0'
   reply[at + 5], reply[at + 6], reply[at + 7], reply[at + 8], reply[at + 9] = h[4] or '', h[5] or '', h[6] or '', h[7] or '', h[8] or ''
-  reply[at + 10] = rest(id, h)
+  reply[at + 10] = h[9] and rest(id, h) or ''
 end
 
 local before = redis.call('HGET', KEYS[3], lane)

@@ -78,7 +78,11 @@ local function simple(spec, tick, until_, outcome, id, wait)
   born(id, spec, 'schedule', { 'scheduled_at', tick })
   local mine = created[job]
   if mine then mine[#mine + 1] = id else created[job] = { id } end
-  local name = spec.route .. ' ' .. spec.priority
+  local name = spec.queue
+  if not name then
+    name = spec.route .. ' ' .. spec.priority
+    spec.queue = name
+  end
   local queue = queues[name]
   if queue then queue.ids[#queue.ids + 1] = id else
     queues[name] = { route = spec.route, priority = spec.priority, ids = { id } }
@@ -133,6 +137,12 @@ local function linked(spec, tick, until_, outcome, id, wait)
   return 'ran', id
 end
 
+-- bulk(spec): its runs concern no other job's. Asked once a call.
+local function bulk(spec)
+  if spec.bulk == nil then spec.bulk = plain(spec) and (spec.overlap == 'skip' or spec.max == 0) end
+  return spec.bulk
+end
+
 for i = 0, n - 1 do
   local a = at + i * WIDTH
   local spec = specs[tonumber(ARGV[a])]
@@ -157,7 +167,7 @@ for i = 0, n - 1 do
     if held[job] then
       skip(job, tick, until_, nil, 'paused')
       verdict, detail = 'skipped', ''
-    elseif plain(spec) and (spec.overlap == 'skip' or spec.max == 0) then
+    elseif bulk(spec) then
       verdict, detail = simple(spec, tick, until_, outcome, id, wait)
     else
       flush()

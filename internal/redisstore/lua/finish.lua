@@ -44,6 +44,11 @@ for _, r in ipairs(accepted) do ended[#ended + 1] = r.id end
 if #ended > 0 then variadic('ZREM', KEYS[2], ended) end
 
 local ends = {} -- that concern other runs
+local fields, width -- of the hash of the run at hand
+local function set(field, value)
+  fields[width + 1], fields[width + 2] = field, value
+  width = width + 2
+end
 for _, r in ipairs(accepted) do
   local a, key = r.at, P .. 'run:' .. r.id
   local code, failure, wrote, log, failed_step = ARGV[a + 4], ARGV[a + 5], ARGV[a + 6], ARGV[a + 7], ARGV[a + 8]
@@ -51,11 +56,7 @@ for _, r in ipairs(accepted) do
     local more = redis.call('HMGET', key, 'linked', 'recorded')
     r.linked, r.steps = more[1], more[2]
   end
-  local fields = {}
-  local function set(field, value)
-    fields[#fields + 1] = field
-    fields[#fields + 1] = value
-  end
+  fields, width = {}, 0
   if code ~= '' and r.from == 'running' then set('exit_code', code) end -- an undo's is not the run's
   if wrote ~= '0' then set('output_bytes', wrote) end
   -- Called off meanwhile: what did not succeed is not tried again.

@@ -33,9 +33,23 @@ local function holds_back(job)
   return held_back[job]
 end
 
+-- common(spec): nothing about its runs is out of the ordinary. Asked once a call.
+local function common(spec)
+  if spec.common == nil then
+    spec.common = plain(spec) and spec.route == 'any' and spec.crash_retries == '' and spec.delivery == '' and
+      spec.unroutable == '' and not (spec.overlap == 'allow' and holds_back(spec.job))
+  end
+  return spec.common
+end
+
 -- born(id, spec, trigger, more): writes the hash of a new run. more is a list of
--- further fields and values.
+-- further fields and values; that of a tick begins with its time.
 local function born(id, spec, trigger, more)
+  if #more == 2 and common(spec) then -- what most runs are
+    redis.call('HSET', P .. 'run:' .. id, 'status', 'queued', 'job', spec.job, 'trigger', trigger, 'attempt', 0,
+      'priority', spec.priority, 'digest', spec.digest, 'queued_at', NOW, more[1], more[2])
+    return
+  end
   local fields = { 'status', 'queued', 'job', spec.job, 'trigger', trigger, 'attempt', 0, 'priority', spec.priority,
     'digest', spec.digest, 'queued_at', NOW }
   local n = #fields
