@@ -61,10 +61,17 @@ func allScripts() []*script {
 		stepScript, undoneScript, cancelScript, resumeRollbackScript, pauseScript, resumeScript, backfillScript, feedScript}
 }
 
-var usesLine = regexp.MustCompile(`(?m)^-- Uses: (.*)$`)
+var (
+	usesLine  = regexp.MustCompile(`(?m)^-- Uses: (.*)$`)
+	laterLine = regexp.MustCompile(`(?m)^-- Later: (.*) for (.*)$`)
+)
 
 // newScript puts a script together. A missing file is a programming error that
 // every test meets, hence the panic at start.
+//
+// Each call of a script makes the functions of its libraries anew. Libraries that only
+// some runs need are named in a Later line with the functions that the script wants
+// of them, and become the body of later(), which returns those.
 func newScript(name string) *script {
 	body := readLua(name + ".lua")
 	uses := usesLine.FindStringSubmatch(body)
@@ -73,12 +80,25 @@ func newScript(name string) *script {
 	}
 	var text strings.Builder
 	text.WriteString(movesTable())
-	for _, lib := range strings.Split(uses[1], ", ") {
-		text.WriteString(readLua("lib_" + lib + ".lua"))
+	writeLibraries(&text, uses[1])
+	if later := laterLine.FindStringSubmatch(body); later != nil {
+		text.WriteString("local function later()\n")
+		writeLibraries(&text, later[1])
+		text.WriteString("return {")
+		for _, f := range strings.Split(later[2], ", ") {
+			fmt.Fprintf(&text, " %s = %s,", f, f)
+		}
+		text.WriteString(" }\nend\n")
 	}
 	text.WriteString(body)
 	sum := sha1.Sum([]byte(text.String()))
 	return &script{name: name, text: text.String(), sha: hex.EncodeToString(sum[:])}
+}
+
+func writeLibraries(text *strings.Builder, names string) {
+	for _, lib := range strings.Split(names, ", ") {
+		text.WriteString(readLua("lib_" + lib + ".lua"))
+	}
 }
 
 func readLua(file string) string {

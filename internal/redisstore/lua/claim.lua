@@ -10,29 +10,36 @@
 -- are still held by this claim.
 -- Uses: common, queue
 local lane, claim, node, boot, want, lease = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local FIELDS = { 'status', 'attempt', 'failures', 'trigger', 'scheduled_at', 'priority', 'digest', 'params', 'more' }
+-- A field that is not there costs a search of the whole hash: what only some runs have
+-- is asked for only when "more" says that there is some of it.
+local FIELDS = { 'status', 'attempt', 'trigger', 'scheduled_at', 'priority', 'digest', 'more' }
+local MORE = { 'failures', 'params', 'step', 'error', 'failed_step', 'up_job', 'up_run', 'up_status', 'up_error' }
 
 local reply = { 0, tonumber(redis.call('HGET', KEYS[6], 'epoch') or '0') }
 
--- rest(id, h): what only some runs have: steps done, a rollback to run, an upstream run.
-local function rest(id, h)
-  local undoing = h[1] == 'rolling_back'
-  local more = redis.call('HMGET', P .. 'run:' .. id, 'error', 'failed_step', 'up_job', 'up_run', 'up_status', 'up_error', 'step')
-  local r = { step = tonumber(more[7] or '0') }
+-- rest(id, status, m): steps done, a rollback to run, an upstream run.
+local function rest(id, status, m)
+  local undoing = status == 'rolling_back'
+  if not undoing and not m[3] and not m[7] then return '' end
+  local r = { step = tonumber(m[3] or '0') }
   if undoing then
-    r.undoing, r.failure, r.failed_at = true, more[1] or '', more[2] or ''
+    r.undoing, r.failure, r.failed_at = true, m[4] or '', m[5] or ''
     r.rollback = redis.call('LRANGE', P .. 'rollback:' .. id, 0, -1)
     if #r.rollback == 0 then r.rollback = nil end
   end
-  if more[4] then r.up_job, r.up_run, r.up_status, r.up_error = more[3], more[4], more[5], more[6] end
+  if m[7] then r.up_job, r.up_run, r.up_status, r.up_error = m[6], m[7], m[8], m[9] end
   return cjson.encode(r)
 end
 
 local function answer(id, token, attempt, h)
+  local failures, params, others = '0', '', ''
+  if h[7] then
+    local m = redis.call('HMGET', P .. 'run:' .. id, unpack(MORE))
+    failures, params, others = m[1] or '0', m[2] or '', rest(id, h[1], m)
+  end
   local at = #reply
-  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4] = id, token, attempt, h[3] or '0'
-  reply[at + 5], reply[at + 6], reply[at + 7], reply[at + 8], reply[at + 9] = h[4] or '', h[5] or '', h[6] or '', h[7] or '', h[8] or ''
-  reply[at + 10] = h[9] and rest(id, h) or ''
+  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4], reply[at + 5] = id, token, attempt, failures, h[3] or ''
+  reply[at + 6], reply[at + 7], reply[at + 8], reply[at + 9], reply[at + 10] = h[4] or '', h[5] or '', h[6] or '', params, others
 end
 
 local before = redis.call('HGET', KEYS[3], lane)

@@ -6,7 +6,13 @@
 -- Returns: for each result "ok", "superseded" (another attempt holds the run, or it is
 --       final already) or "unknown" (no such run). A repeat answers as the first call.
 -- What failed or was called off with something to undo is queued for that instead.
--- Uses: common, queue, ledger, archive, run
+-- Uses: common, archive
+-- Later: queue, ledger, run for close_step, undoable, back, linked_end
+local life_functions
+local function life()
+  life_functions = life_functions or later()
+  return life_functions
+end
 local node, n, WIDTH = ARGV[2], tonumber(ARGV[3]), 9
 local reply, ended, retried, events = {}, {}, {}, {}
 local by_job, order, recent = {}, {}, {}
@@ -20,7 +26,7 @@ for i = 0, n - 1 do
   local a = 4 + i * WIDTH
   local id, state = ARGV[a], ARGV[a + 2]
   local key = P .. 'run:' .. id
-  local h = redis.call('HMGET', key, 'status', 'token', 'job', 'attempt', 'more')
+  local h = redis.call('HMGET', key, 'status', 'token', 'attempt', 'more')
   local mine = h[2] == ARGV[a + 1]
   if not h[1] then
     reply[i + 1] = 'unknown'
@@ -28,7 +34,7 @@ for i = 0, n - 1 do
     reply[i + 1] = 'ok' -- said before
   elseif mine and ENDS[state] == h[1] and can_move(h[1], state) then
     reply[i + 1] = 'ok'
-    accepted[#accepted + 1] = { at = a, id = id, state = state, job = h[3], attempt = h[4], more = h[5], from = h[1] }
+    accepted[#accepted + 1] = { at = a, id = id, state = state, job = string.match(id, '^[^@]+'), attempt = h[3], more = h[4], from = h[1] }
   elseif redis.call('HGET', key, 'ended') == ARGV[a + 1] then
     reply[i + 1] = 'ok' -- said before, and something else became of it
   else
@@ -67,16 +73,16 @@ for _, r in ipairs(accepted) do
       set('ended', ARGV[a + 1])
     end
   end
-  if r.steps then close_step(key, r.state, failed_step) end
-  local undo = (r.state == 'failed' or r.state == 'canceled') and r.steps and undoable(r.id)
-  if r.state == 'failed' or r.state == 'retrying' then redis.call('HINCRBY', key, 'failures', 1) end
+  if r.steps then life().close_step(key, r.state, failed_step) end
+  local undo = (r.state == 'failed' or r.state == 'canceled') and r.steps and life().undoable(r.id)
+  if r.state == 'failed' or r.state == 'retrying' then redis.call('HINCRBY', key, 'failures', 1); set('more', 1) end
   if failed_step ~= '' and r.from == 'running' then set('failed_step', failed_step) end
   local event = '{"type":"' .. r.state .. '","job":"' .. r.job .. '","run":"' .. r.id .. '","node":"' .. node .. '","attempt":' .. r.attempt
   if failure ~= '' then event = event .. ',"error":' .. cjson.encode(failure) end
   if undo then
     set('ended', ARGV[a + 1])
     redis.call('HSET', key, unpack(fields))
-    back(r.id, failure, events)
+    life().back(r.id, failure, events)
   elseif r.state == 'retrying' then
     local due = NOW + tonumber(ARGV[a + 3])
     set('status', 'retrying')
@@ -120,6 +126,6 @@ end
 if #retried > 0 then variadic('ZADD', KEYS[2], retried) end
 for _, job in ipairs(order) do archive(job, by_job[job]) end
 if #recent > 0 then remember(KEYS[3], recent) end
-for _, r in ipairs(ends) do linked_end(r.id, r.job, r.state, events) end
+for _, r in ipairs(ends) do life().linked_end(r.id, r.job, r.state, events) end
 publish(KEYS[4], KEYS[5], events)
 return reply

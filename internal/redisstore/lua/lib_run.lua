@@ -60,7 +60,7 @@ local function born(id, spec, trigger, more)
   local extra = false -- something that only some runs have: claim and finish look closer
   for i = 1, #more, 2 do
     add(more[i], more[i + 1])
-    if more[i] == 'up_run' then extra = true end
+    if more[i] == 'up_run' or more[i] == 'params' then extra = true end
   end
   if spec.route ~= 'any' then add('route', spec.route) end
   if spec.crash_retries ~= '' then add('crash_retries', spec.crash_retries) end
