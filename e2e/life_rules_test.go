@@ -183,8 +183,8 @@ func TestPausedTicksAreSkippedWithAndWithoutALeader(t *testing.T) {
 		if e.Until.IsZero() {
 			e.Until = e.Tick
 		}
-		switch {
-		case e.Outcome == "skipped":
+		switch e.Outcome {
+		case "skipped":
 			assert.True(t, strings.HasPrefix(e.Reason, "paused"), "%+v", e)
 			assert.False(t, e.Tick.Before(pausing.Add(-time.Second)), "%+v was due before the pause of %v", e, pausing)
 			assert.False(t, e.Until.After(resumed), "%+v is after the resume of %v", e, resumed)

@@ -114,7 +114,7 @@ func (e *Elector) reign(run context.Context, c *candidacy, lead LeadFunc) error 
 	e.leading.Store(&term)
 	go func() { returned <- lead(ctx, term) }()
 
-	why, done := e.hold(ctx, cancel, c, returned)
+	done, why := e.hold(ctx, cancel, c, returned)
 	cancel(why)
 	why = context.Cause(ctx) // the first cause; the guard in hold may have been it
 	e.leading.Store(nil)
@@ -138,12 +138,12 @@ func (e *Elector) reign(run context.Context, c *candidacy, lead LeadFunc) error 
 	return why
 }
 
-// hold keeps the lock until the term is over. It returns why it is, and whether
-// that is because lead returned.
-func (e *Elector) hold(ctx context.Context, cancel context.CancelCauseFunc, c *candidacy, returned <-chan error) (why error, done bool) {
+// hold keeps the lock until the term is over. It returns whether that is because
+// lead returned, and why it is over.
+func (e *Elector) hold(ctx context.Context, cancel context.CancelCauseFunc, c *candidacy, returned <-chan error) (done bool, why error) {
 	left, why := c.trust.left(e.read())
 	if why != nil {
-		return why, false
+		return false, why
 	}
 	// The guard ends the term on time even while a renewal hangs.
 	guard := time.AfterFunc(left, func() { cancel(ErrTrustExpired) })
@@ -157,16 +157,16 @@ func (e *Elector) hold(ctx context.Context, cancel context.CancelCauseFunc, c *c
 		wake.Reset(max(0, min(lookEvery, next-e.read().mono)))
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx), false
+			return false, context.Cause(ctx)
 		case err := <-returned:
-			return leadReturned(err), true
+			return true, leadReturned(err)
 		case <-wake.C:
 		}
 
 		now := e.read()
 		left, why := c.trust.left(now)
 		if why != nil {
-			return why, false
+			return false, why
 		}
 		if now.mono < next {
 			continue
@@ -176,7 +176,7 @@ func (e *Elector) hold(ctx context.Context, cancel context.CancelCauseFunc, c *c
 		case held:
 			c.trust.from = now
 			if left, why = c.trust.left(e.read()); why != nil {
-				return why, false // the answer came too late to be of use
+				return false, why // the answer came too late to be of use
 			}
 			guard.Reset(left)
 			next = now.mono + e.cfg.TTL/3
@@ -185,9 +185,9 @@ func (e *Elector) hold(ctx context.Context, cancel context.CancelCauseFunc, c *c
 			}
 			failing = false
 		case err == nil:
-			return ErrLost, false
+			return false, ErrLost
 		case ctx.Err() != nil:
-			return context.Cause(ctx), false
+			return false, context.Cause(ctx)
 		default:
 			next = now.mono + e.cfg.TTL/6
 			if !failing {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"carillon/jobs"
 )
@@ -221,17 +220,6 @@ func (r *life) drop() {
 		r.stale = append(r.stale, r.token)
 	}
 	r.token = ""
-}
-
-func (w *world) slots() []slot {
-	var list []slot
-	for s := range w.queues {
-		list = append(list, s)
-	}
-	slices.SortFunc(list, func(a, b slot) int {
-		return cmp.Or(strings.Compare(a.route, b.route), cmp.Compare(a.priority, b.priority))
-	})
-	return list
 }
 
 func (w *world) served(route string) bool {
