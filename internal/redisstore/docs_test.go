@@ -353,7 +353,7 @@ func TestLivesLeaveTheDocumentedKeys(t *testing.T) {
 	require.Len(t, claim(t, a, 1), 1)
 	skip := *j
 	skip.Overlap = jobs.OverlapSkip
-	verdicts, err := a.Commit(ctx, token, []jobs.Decision{ran(&skip, a.Now().Truncate(time.Second))})
+	verdicts, err := a.Commit(ctx, token, []jobs.Decision{ran(&skip, a.Now().Truncate(time.Second).Add(-time.Second))})
 	require.NoError(t, err)
 	require.Equal(t, jobs.VerdictSkipped, verdicts[0].Kind)
 
@@ -448,7 +448,7 @@ func TestAFullRedisStillTakesTheEndsOfAttempts(t *testing.T) {
 	s := f.node("n1")
 	token := lead(t, s)
 	j := job("full")
-	tick := s.Now().Truncate(time.Second)
+	tick := s.Now().Truncate(time.Second).Add(-time.Second)
 	setCursor(t, s, j, tick.Add(-2*time.Second))
 	_, err := s.Commit(ctx, token, []jobs.Decision{ran(j, tick.Add(-time.Second))})
 	require.NoError(t, err)

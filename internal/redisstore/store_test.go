@@ -112,7 +112,7 @@ func TestARunsWholeLife(t *testing.T) {
 		require.NoError(t, err)
 		require.WithinDuration(t, time.Now(), adopted.Cursors["backup"], 2*time.Second)
 
-		tick := s.Now().Truncate(time.Second)
+		tick := s.Now().Truncate(time.Second).Add(-time.Second)
 		setCursor(t, s, j, tick.Add(-10*time.Second))
 		verdicts, err := s.Commit(ctx, token, []jobs.Decision{ran(j, tick)})
 		require.NoError(t, err)
