@@ -43,17 +43,32 @@ jobs:
   undoable: {run: 'echo done >> DIR/trail; exit 3', undo: {run: 'echo -done >> DIR/trail'}}
 `
 
-// deaths are the lines at which a node is killed while it has a run, and what the
-// user sees of that. A step may run again only when no later one was recorded; an
-// undo only when its node died between its end and the record of it.
-var deaths = []struct {
+// death is a line at which a node is killed, and what the user sees of that.
+type death struct {
 	job     string
 	at      failpoint.Point
 	visit   int
 	trail   string // what the steps and undos of both nodes did, in order
 	status  string
 	attempt int
-}{
+}
+
+// trails are what may be seen. With its result sent and its slot free, a node may have
+// taken the run back for undoing by the time it dies, and the first undo is then begun twice.
+func (d death) trails() []string {
+	trails := []string{d.trail}
+	if d.at == failpoint.ResultSent && d.status == "rolled_back" {
+		steps, undos, _ := strings.Cut(d.trail, " -")
+		first, _, _ := strings.Cut(undos, " ")
+		trails = append(trails, steps+" -"+first+" -"+undos)
+	}
+	return trails
+}
+
+// deaths are the lines at which a node is killed while it has a run, and what the
+// user sees of that. A step may run again only when no later one was recorded; an
+// undo only when its node died between its end and the record of it.
+var deaths = []death{
 	{"good", failpoint.Claimed, 1, "one two three", "succeeded", 2},
 	{"good", failpoint.BeforeStep, 1, "one two three", "succeeded", 2},
 	{"good", failpoint.BeforeStep, 3, "one two two three", "succeeded", 2}, // two is not known to have ended
@@ -154,13 +169,13 @@ func TestANodeCanDieAnywhere(t *testing.T) {
 			f.up("heir", hasty...)
 			r := f.awaitRun(patience, id, d.status, d.attempt)
 			t.Logf("death to the end of the run: %v (lease 2s)", time.Since(died))
-			assert.Equal(t, d.trail, f.trail(), "what the steps did, in order")
+			assert.Contains(t, d.trails(), f.trail(), "what the steps did, in order")
 			assert.Equal(t, d.attempt, r.Attempt)
 			assert.Empty(t, r.Rollback)
 			f.ends(t, d.status, r)
 			f.nothingLeft()
 			pass(700 * time.Millisecond) // a sweep
-			assert.Equal(t, d.trail, f.trail(), "and nothing after its end")
+			assert.Contains(t, d.trails(), f.trail(), "and nothing after its end")
 			assert.Equal(t, d.status, f.run(id).Status)
 		})
 	}
