@@ -7,15 +7,18 @@ import (
 // Schedule is one schedule file, decoded, validated and with every default
 // filled in. It is immutable once Load or Parse returned it.
 type Schedule struct {
-	Path     string         // as given to Load; "" for Parse
-	Revision int64          // reserved for later work; 0
-	Timezone string         // the file's zone, "UTC" by default
-	Redis    string         // redis.url, "" when the file names none
-	MaxWait  time.Duration  // a run that waited longer goes first, whatever its priority; default 10 m
-	Groups   map[string]int // groups: how many runs of a group's jobs may be unfinished at once
-	Jobs     []*Job         // in file order
-	Digest   string         // 16 hex digits over every job's definition and timing
-	byName   map[string]*Job
+	Path      string         // as given to Load; "" for Parse
+	Revision  int64          // reserved for later work; 0
+	Timezone  string         // the file's zone, "UTC" by default
+	Redis     string         // redis.url, "" when the file names none
+	MaxWait   time.Duration  // a run that waited longer goes first, whatever its priority; default 10 m
+	Groups    map[string]int // groups: how many runs of a group's jobs may be unfinished at once
+	Calendars []*Calendar    // calendars:, in file order
+	Silence   []string       // ids of warnings that are not given about any job
+	Files     []string       // the files that calendars: names, as paths that can be opened
+	Jobs      []*Job         // in file order
+	Digest    string         // 16 hex digits over every job's definition and timing
+	byName    map[string]*Job
 }
 
 // Job returns the job of that name, or nil.
@@ -27,8 +30,19 @@ type Job struct {
 	Line        int // of the file, where the job is declared
 	Description string
 	Enabled     bool
-	Specs       []*Spec // empty: the job is started by hand only
-	Timezone    string  // the job's zone, or the file's
+	Specs       []*Spec       // of schedule:; without them and At the job is started by hand only
+	Timezone    string        // the job's zone, or the file's
+	At          []time.Time   // single ticks beside Specs, in UTC and in order; no other rule bends them
+	Jitter      time.Duration // a tick starts up to this much after its time; see Starts
+	DST         DST           // what was written; the defaults depend on each expression
+	Offset      time.Duration // of the @every expressions
+	Start       time.Time     // no tick of Specs before it; zero: no bound
+	End         time.Time     // no tick of Specs after it; zero: no bound
+	EveryN      EveryN
+	Only        []*Calendar // Specs fire only on days that are in one of them
+	Exclude     []*Calendar // Specs do not fire on days that are in one of them
+	Shift       Shift
+	Silence     []string // ids of warnings that are not given about this job
 	CatchUp     CatchUp
 	Overlap     Overlap
 	Priority    int           // 0..9, higher first

@@ -97,3 +97,23 @@ func NextOf(specs []*Spec, after time.Time) (time.Time, bool) {
 // false for a job that is started by hand only. It says what the schedule
 // means, whether or not the job is enabled.
 func (j *Job) Next(after time.Time) (time.Time, bool) { return NextOf(j.Specs, after) }
+
+// Ticks reports whether the job has ticks of its own, enabled or not: a schedule,
+// or single instants.
+func (j *Job) Ticks() bool { return len(j.Specs) > 0 || len(j.At) > 0 }
+
+// Starts is when a tick of the job is to become a run: its time, or, for a job
+// with jitter, up to that much later. It depends on the job's name and the tick
+// only, so that every node says the same.
+func (j *Job) Starts(tick time.Time) time.Time { return tick }
+
+// Zone is the time zone the job's times are shown in.
+func (j *Job) Zone() *time.Location {
+	if len(j.Specs) > 0 {
+		return j.Specs[0].loc
+	}
+	if loc, err := LoadZone(j.Timezone); err == nil {
+		return loc
+	}
+	return time.UTC
+}

@@ -32,6 +32,12 @@ const maxExpr = 1024
 // The error names the field, what was found and what was expected. An
 // expression that no date in 400 years satisfies is an error too.
 func ParseSpec(expr string, loc *time.Location) (*Spec, error) {
+	return NewSpec(expr, SpecOptions{Location: loc})
+}
+
+// NewSpec is ParseSpec with everything else that decides when a job fires.
+func NewSpec(expr string, o SpecOptions) (*Spec, error) {
+	loc := o.Location
 	if loc == nil {
 		loc = time.UTC
 	}
