@@ -3,6 +3,7 @@ package jobs
 import (
 	"reflect"
 	"strings"
+	"time"
 )
 
 // compact moves everything that a schedule keeps to fresh memory. The decoder leaves
@@ -25,11 +26,14 @@ func relocate(v reflect.Value) {
 	case reflect.String:
 		v.SetString(strings.Clone(v.String()))
 	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return // in UTC, which refers to nothing
+		}
 		for i := range v.NumField() {
 			relocate(v.Field(i))
 		}
 	case reflect.Pointer:
-		if v.IsNil() {
+		if _, shared := v.Interface().(*Calendar); shared || v.IsNil() {
 			return
 		}
 		if spec, ok := v.Interface().(*Spec); ok {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -32,7 +33,7 @@ func TestCompactChangesNothing(t *testing.T) {
 
 // compact walks jobs by reflection: what it cannot set must not be in them.
 func TestCompactCanSetEverything(t *testing.T) {
-	seen := map[reflect.Type]bool{reflect.TypeFor[Spec](): true} // copied whole
+	seen := map[reflect.Type]bool{reflect.TypeFor[Spec](): true, reflect.TypeFor[Calendar](): true, reflect.TypeFor[time.Time](): true} // taken whole
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {
 		if seen[typ] {
