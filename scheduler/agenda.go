@@ -127,7 +127,7 @@ func (a *agenda) due(now time.Time) []jobs.Decision {
 		i := a.pop()
 		e := &a.entries[i]
 		from := len(ds)
-		ds = decide(ds, e.job, e.job.Next, e.cursor, now, a.pauses[e.job.Name])
+		ds = decide(ds, e.job, e.cursor, now, a.pauses[e.job.Name])
 		if len(ds) == from { // the clock went back while the job was parked
 			a.plan(i)
 			continue
@@ -199,7 +199,7 @@ func (a *agenda) settleJob(i int32, ds []jobs.Decision, vs []jobs.Verdict, now t
 	}
 	last := ds[len(ds)-1]
 	if last.Wait {
-		if tick, ok := e.job.Next(e.cursor); ok && !tick.After(a.now) {
+		if tick, ok := e.job.Next(e.cursor); ok && !e.job.Starts(tick).After(a.now) {
 			// The next one has been waiting behind the one that was just decided.
 			e.tries, e.held = 0, true
 			a.park(i, now)
@@ -220,14 +220,14 @@ func (e *entry) advance(to time.Time) {
 	}
 }
 
-// plan puts an entry at its next tick; one without stays out for good.
+// plan puts an entry at the start of its next tick; one without stays out for good.
 func (a *agenda) plan(i int32) {
 	e := &a.entries[i]
 	if !e.job.Enabled {
 		return
 	}
 	if tick, ok := e.job.Next(e.cursor); ok {
-		a.push(i, tick)
+		a.push(i, e.job.Starts(tick))
 	}
 }
 

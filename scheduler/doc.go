@@ -32,8 +32,9 @@
 //
 // # Decisions
 //
-// Due is the pure part: a job, its cursor and now, and out come decisions. Of
-// the ticks after the cursor and not after now,
+// Due is the pure part: a job, its cursor and now, and out come decisions. A tick
+// is named by its time and judged by its start, which is the same but for a job
+// with jitter. Of the ticks after the cursor that start not after now,
 //
 //	at most 1 s old    run ("ran")
 //	at most 1 min old  run ("late"), whatever the policy: no change of leader
@@ -68,8 +69,8 @@
 //
 // # Time
 //
-// Ticks are due on the store's clock, Store.Now, read anew at each wake and
-// never added up. The loop sleeps to a millisecond before the next tick with a
+// Ticks start on the store's clock, Store.Now, read anew at each wake and
+// never added up. The loop sleeps to a millisecond before the next start with a
 // timer, which may be that late, and the rest with a nap that is not; it wakes
 // at least once a second to notice a clock that was set. When the estimate is
 // ahead of the store's clock by a hair, the store answers early with how long to

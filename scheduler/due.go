@@ -12,120 +12,99 @@ import (
 // job's catch-up policy says: a short change of leader is not an absence.
 const simplyLate = time.Minute
 
-// Due decides the undecided ticks of one job: those after cursor and not after
-// now. It is pure; now is the store's clock, and cursor the last tick that was
-// decided, whoever led then. The decisions are in the order of time and leave
+// Due decides the undecided ticks of one job: those after cursor that start not
+// after now. It is pure; now is the store's clock, and cursor the last tick that
+// was decided, whoever led then. The decisions are in the order of time and leave
 // no tick out: committed in order, they move the cursor over all of them.
+//
+// A tick is named by its time and judged by its start, which jitter puts later
+// (jobs.Job.Starts): the start says when it is due, how late it is, whether it is
+// inside the catch-up window, and which pause it falls into. So a tick whose time
+// is in a pause runs when the pause is over before its start, just as it would
+// under a leader who never left, and so does no tick whose start is in one.
 //
 // Memory is bounded by the job's catch_up.max, not by how many ticks were
 // missed, and what is older than the window is not even enumerated.
 //
 // Ticks within one of the pauses, which are in the order of time, are skipped.
 func Due(job *jobs.Job, cursor, now time.Time, pauses ...jobs.Span) []jobs.Decision {
-	return decide(nil, job, job.Next, cursor, now, pauses)
+	return decide(nil, job, cursor, now, pauses)
 }
 
-// decide appends the decisions of Due to ds. next answers like job.Next.
-func decide(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor, now time.Time, pauses []jobs.Span) []jobs.Decision {
+// decide appends the decisions of Due to ds.
+func decide(ds []jobs.Decision, job *jobs.Job, cursor, now time.Time, pauses []jobs.Span) []jobs.Decision {
+	all := source{job: job}
 	for i, p := range pauses {
 		if !p.To.IsZero() && !p.To.After(cursor) {
 			continue // decided long ago
 		}
 		if p.From.After(cursor) {
-			newer := runsAfter(next, pauses[i:], now)
-			ds, cursor = decidePart(ds, job, before(next, p.From), cursor, p.From, now, newer), p.From.Add(-1)
+			newer := all.runsAfter(pauses[i:], now)
+			known := len(ds)
+			if ds = decidePart(ds, source{job: job, before: p.From}, cursor, p.From, now, newer); len(ds) > known {
+				cursor = ds[len(ds)-1].Until
+			}
 		}
-		ds, cursor = skipPaused(ds, job, next, cursor, p, now)
+		ds, cursor = skipPaused(ds, all, cursor, p, now)
 	}
-	return decidePart(ds, job, next, cursor, now, now, false)
+	return decidePart(ds, all, cursor, now, now, false)
 }
 
-// nextFunc answers the first tick after an instant; false when there is none.
-type nextFunc func(time.Time) (time.Time, bool)
-
-// before answers the ticks before end only.
-func before(next nextFunc, end time.Time) nextFunc {
-	return func(t time.Time) (time.Time, bool) {
-		tick, ok := next(t)
-		return tick, ok && tick.Before(end)
-	}
-}
-
-// runsAfter reports whether a tick that is not paused has come since the first of
-// these pauses.
-func runsAfter(next nextFunc, pauses []jobs.Span, now time.Time) bool {
-	for i, p := range pauses {
-		if p.To.IsZero() {
-			return false
-		}
-		tick, ok := next(p.To)
-		if i+1 < len(pauses) && ok && !tick.Before(pauses[i+1].From) {
-			continue
-		}
-		if ok && !tick.After(now) {
-			return true
-		}
-	}
-	return false
-}
-
-// skipPaused decides the ticks of a pause as one range, and returns the cursor
-// after it. Ticks older than the window are not enumerated.
-func skipPaused(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor time.Time, p jobs.Span, now time.Time) ([]jobs.Decision, time.Time) {
+// skipPaused decides the ticks that start in a pause as one range, and returns the
+// cursor after it; those that start before it are decided. Ticks older than the
+// window are not enumerated.
+func skipPaused(ds []jobs.Decision, ticks source, cursor time.Time, p jobs.Span, now time.Time) ([]jobs.Decision, time.Time) {
 	end := now
 	if !p.To.IsZero() {
 		end = earlier(p.To.Add(-1), now) // its end is not in it
 	}
-	tick, ok := next(cursor)
-	if !ok || tick.After(end) {
+	t, ok := ticks.next(cursor)
+	if !ok || t.start.After(end) {
 		return ds, cursor
 	}
-	d := jobs.Decision{Job: job, Tick: tick, Until: tick, Outcome: jobs.OutcomeSkipped, Reason: "paused"}
-	if opens := earlier(now.Add(-job.CatchUp.Window), end); tick.Before(opens) {
-		d.Until = laterOf(opens.Truncate(time.Second), tick)
+	d := jobs.Decision{Job: ticks.job, Tick: t.tick, Until: t.tick, Outcome: jobs.OutcomeSkipped, Reason: "paused"}
+	if opens := earlier(now.Add(-ticks.job.CatchUp.Window), end); t.start.Before(opens) {
+		d.Until = ticks.startedBy(opens, t.tick)
 		ds = append(ds, d)
-		if tick, ok = next(d.Until); !ok || tick.After(end) {
+		if t, ok = ticks.next(d.Until); !ok || t.start.After(end) {
 			return ds, d.Until
 		}
-		d.Tick = tick
+		d.Tick = t.tick
 	}
-	for ; ok && !tick.After(end); tick, ok = next(tick) {
-		d.Until = tick
+	for ; ok && !t.start.After(end); t, ok = ticks.next(t.tick) {
+		d.Until = t.tick
 		d.Count++
 	}
 	return append(ds, d), d.Until
 }
 
-func laterOf(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// decidePart decides the ticks after cursor that next has, all of them before end
-// unless that is now. newer: a tick after them runs.
-func decidePart(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor, end, now time.Time, newer bool) []jobs.Decision {
-	tick, ok := next(cursor)
-	if !ok || tick.After(now) {
+// decidePart decides the ticks after cursor that the source has, all of which
+// start before end unless that is now. newer: a tick after them runs.
+func decidePart(ds []jobs.Decision, ticks source, cursor, end, now time.Time, newer bool) []jobs.Decision {
+	job := ticks.job
+	t, ok := ticks.next(cursor)
+	if !ok || t.start.After(now) {
 		return ds
 	}
 	young := now.Add(-simplyLate)
 
 	// Older than the window: one decision, without counting.
-	if opens := earlier(earlier(now.Add(-job.CatchUp.Window), young), end); tick.Before(opens) {
-		d := beyondWindow(job, tick, opens)
+	if opens := earlier(earlier(now.Add(-job.CatchUp.Window), young), end); t.start.Before(opens) {
+		d := jobs.Decision{
+			Job: job, Tick: t.tick, Until: ticks.startedBy(opens.Add(-1), t.tick),
+			Outcome: jobs.OutcomeMissed, Reason: "window: older than " + span(job.CatchUp.Window),
+		}
 		ds = append(ds, d)
-		tick, ok = next(d.Until)
+		t, ok = ticks.next(d.Until)
 	}
 
 	// Inside the window, but late enough for the policy to be asked.
-	if ok && tick.Before(young) {
+	if ok && t.start.Before(young) {
 		var old backlog
-		for old.keep = keeps(job.CatchUp); ok && tick.Before(young); tick, ok = next(tick) {
-			old.add(tick)
+		for old.keep = keeps(job.CatchUp); ok && t.start.Before(young); t, ok = ticks.next(t.tick) {
+			old.add(t.tick)
 		}
-		if younger := newer || ok && !tick.After(now); younger && job.CatchUp.Policy == jobs.CatchUpLatest {
+		if younger := newer || ok && !t.start.After(now); younger && job.CatchUp.Policy == jobs.CatchUpLatest {
 			old.dropAll()
 		}
 		ds = old.appendTo(ds, job)
@@ -134,15 +113,15 @@ func decidePart(ds []jobs.Decision, job *jobs.Job, next nextFunc, cursor, end, n
 	// Young enough to simply run.
 	waits := feedsOneByOne(job)
 	waiting := waits && len(ds) > 0 && ds[len(ds)-1].Wait
-	for ; ok && !tick.After(now); tick, ok = next(tick) {
+	for ; ok && !t.start.After(now); t, ok = ticks.next(t.tick) {
 		outcome := jobs.OutcomeLate
-		if now.Sub(tick) <= jobs.LateAfter {
+		if now.Sub(t.start) <= jobs.LateAfter {
 			outcome = jobs.OutcomeRan
 		}
 		// A tick in time waits only behind one that waits: alone, it meets the
 		// job's overlap policy like on any other day.
 		waiting = waits && (waiting || outcome == jobs.OutcomeLate)
-		ds = append(ds, one(job, tick, outcome, waiting))
+		ds = append(ds, one(job, t.tick, outcome, waiting))
 	}
 	return ds
 }
@@ -169,20 +148,6 @@ func feedsOneByOne(job *jobs.Job) bool {
 // one is the decision to run one tick.
 func one(job *jobs.Job, tick time.Time, outcome jobs.Outcome, wait bool) jobs.Decision {
 	return jobs.Decision{Job: job, Tick: tick, Until: tick, Count: 1, Outcome: outcome, Wait: wait}
-}
-
-// beyondWindow is the decision about everything from first, the first
-// undecided tick, up to the last whole second before the window opens. No tick
-// inside the window is at or before that second.
-func beyondWindow(job *jobs.Job, first, opens time.Time) jobs.Decision {
-	until := opens.Add(-1).Truncate(time.Second)
-	if until.Before(first) {
-		until = first
-	}
-	return jobs.Decision{
-		Job: job, Tick: first, Until: until, Outcome: jobs.OutcomeMissed,
-		Reason: "window: older than " + span(job.CatchUp.Window),
-	}
 }
 
 // backlog takes a job's older ticks in order, holds the newest keep of them

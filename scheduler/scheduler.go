@@ -108,7 +108,7 @@ func (s *Scheduler) scheduled() []*jobs.Job {
 	}
 	var list []*jobs.Job
 	for _, job := range s.schedule.Jobs {
-		if len(job.Specs) > 0 {
+		if job.Ticks() {
 			list = append(list, job)
 		}
 	}

@@ -154,6 +154,7 @@ func TestManyLeaders(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			list := []*jobs.Job{newJob(t, "second", "* * * * * *"), newJob(t, "seven", "@every 7s"), newJob(t, "fed", "*/3 * * * * *")}
 			list[0].Overlap, list[1].CatchUp.Policy, list[2].CatchUp.Policy = jobs.OverlapAllow, jobs.CatchUpSkip, jobs.CatchUpAll
+			list[1].Jitter = 6 * time.Second
 			f, begin := newFakeStore(), time.Now()
 			f.runTakes["fed"] = 700 * time.Millisecond
 			var stale []*player
