@@ -8,9 +8,9 @@ import (
 	"carillon/jobs"
 )
 
-// simplyLate is how old an undecided tick may be and still run whatever the
+// SimplyLate is how old an undecided tick may be and still run whatever the
 // job's catch-up policy says: a short change of leader is not an absence.
-const simplyLate = time.Minute
+const SimplyLate = time.Minute
 
 // Due decides the undecided ticks of one job: those after cursor that start not
 // after now. It is pure; now is the store's clock, and cursor the last tick that
@@ -86,7 +86,7 @@ func decidePart(ds []jobs.Decision, ticks source, cursor, end, now time.Time, ne
 	if !ok || t.start.After(now) {
 		return ds
 	}
-	young := now.Add(-simplyLate)
+	young := now.Add(-SimplyLate)
 
 	// Older than the window: one decision, without counting.
 	if opens := earlier(earlier(now.Add(-job.CatchUp.Window), young), end); t.start.Before(opens) {

@@ -47,7 +47,9 @@ var ours = map[string][]string{
 		"carillon/executor", "carillon/internal/embedded", "carillon/internal/redisstore",
 		"carillon/jobs", "carillon/leader", "carillon/scheduler",
 	},
-	"carillon/cmd/carillon":       {root, "carillon/internal/redisstore", "carillon/jobs"},
+	// It decides nothing itself: what is due it asks of the scheduler.
+	"carillon/internal/forecast":  {"carillon/jobs", "carillon/scheduler"},
+	"carillon/cmd/carillon":       {root, "carillon/internal/forecast", "carillon/internal/redisstore", "carillon/jobs"},
 	"carillon/internal/redistest": {},
 	"carillon/internal/arrows":    {},
 	"carillon/e2e":                {everything},
