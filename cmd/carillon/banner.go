@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"carillon/internal/forecast"
 	"carillon/jobs"
 )
 
@@ -39,7 +40,7 @@ func banner(s standing) []string {
 	}
 	name := "next"
 	for _, k := range s.nextTicks() {
-		add(name, fmt.Sprintf("%s  %s  in %s", k.at.Format("2006-01-02 15:04:05 -07:00"), k.voice.job, short(k.at.Sub(s.now))))
+		add(name, fmt.Sprintf("%s  %s  in %s", k.at.Format("2006-01-02 15:04:05 -07:00"), k.job, short(k.at.Sub(s.now))))
 		name = ""
 	}
 	if name != "" {
@@ -76,21 +77,32 @@ func leaderWords(s standing) string {
 	}
 }
 
-func (s standing) nextTicks() []noted {
-	var voices []voice
+// upcoming is a tick of a job, in the job's zone.
+type upcoming struct {
+	job string
+	at  time.Time
+}
+
+func (s standing) nextTicks() []upcoming {
+	var list []*jobs.Job
+	var sources []forecast.Source
 	for _, job := range s.schedule.Jobs {
-		if job.Enabled && len(job.Specs) > 0 {
-			voices = append(voices, jobVoice(job))
+		if job.Enabled && job.Ticks() {
+			list, sources = append(list, job), append(sources, job.Next)
 		}
 	}
-	return merge(voices, s.now, bannerTicks)
+	var next []upcoming
+	for _, k := range forecast.Merge(sources, s.now, time.Time{}, bannerTicks) {
+		next = append(next, upcoming{job: list[k.Source].Name, at: k.At.In(list[k.Source].Zone())})
+	}
+	return next
 }
 
 // bannerAttrs says the same in one log record.
 func bannerAttrs(s standing) []any {
 	var next []string
 	for _, k := range s.nextTicks() {
-		next = append(next, jobs.TickRunID(k.voice.job, k.at))
+		next = append(next, jobs.TickRunID(k.job, k.at))
 	}
 	return []any{
 		"version", s.version, "node", s.node, "redis", s.redis, "embedded", s.embedded, "namespace", s.namespace,

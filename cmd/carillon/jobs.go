@@ -67,7 +67,7 @@ func viewJob(job *jobs.Job, last jobs.Run, now time.Time) jobView {
 		v.After = &afterView{Job: job.After.Job, When: job.After.When}
 	}
 	if next, ok := job.Next(now); ok && job.Enabled {
-		v.Next = stamp(next.In(zoneOf(job)))
+		v.Next = stamp(next.In(job.Zone()))
 	}
 	return v
 }

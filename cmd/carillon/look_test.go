@@ -121,20 +121,6 @@ func TestRemarksOnNodes(t *testing.T) {
 	}, remarks([]jobs.Node{{Name: "a", Digest: "x"}, {Name: "a", Digest: "y"}}))
 }
 
-func TestNextMergesSoonestFirst(t *testing.T) {
-	every := func(name string, d time.Duration, ticks int) voice {
-		return voice{job: name, loc: time.UTC, next: func(after time.Time) (time.Time, bool) {
-			next := after.Truncate(d).Add(d)
-			return next, next.Before(time.Unix(0, 0).Add(time.Duration(ticks+1) * d))
-		}}
-	}
-	var got []string
-	for _, k := range merge([]voice{every("slow", 3*time.Second, 9), every("fast", 2*time.Second, 2)}, time.Unix(0, 0), 5) {
-		got = append(got, k.voice.job+k.at.Format(":05"))
-	}
-	assert.Equal(t, []string{"fast:02", "slow:03", "fast:04", "slow:06", "slow:09"}, got, "a voice that ends leaves the others")
-}
-
 func TestAddressesHideTheirPasswords(t *testing.T) {
 	for raw, want := range map[string]string{
 		"redis://10.0.0.5:6379/0":                    "10.0.0.5:6379",

@@ -1,23 +1,40 @@
 package main
 
 import (
-	"container/heap"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"carillon/internal/forecast"
 	"carillon/jobs"
 )
 
 type nextOptions struct {
-	count    int
-	from     string
-	spec     string
-	hasSpec  bool // an empty expression is bad, not absent
-	timezone string
+	count     int
+	hasCount  bool // it was given, and is no default that --until outdoes
+	from      string
+	until     string
+	late      time.Duration
+	hasLate   bool
+	spec      specOptions
+	needsSpec []string // the flags that were given and only mean something with --spec
 }
+
+// specOptions are the flags that stand for what a job would say beside its
+// expression.
+type specOptions struct {
+	expr       string
+	given      bool // an empty expression is bad, not absent
+	timezone   string
+	name       string
+	dstGap     string
+	dstOverlap string
+}
+
+// specFlags are the flags that go with --spec only.
+var specFlags = []string{"timezone", "name", "dst-gap", "dst-overlap"}
 
 func (a *app) nextCommand() *cobra.Command {
 	var o nextOptions
@@ -25,193 +42,242 @@ func (a *app) nextCommand() *cobra.Command {
 		use:   "next [JOB...]",
 		short: "Show what fires next; needs no Redis",
 		long: `Show the next ticks: of all enabled jobs, of the named ones, or of any expression.
---count is the number of ticks shown in all, soonest first, however many jobs there are.`,
+The note says what a change of the clocks or a calendar does to a tick, and when a
+tick with jitter starts. --count is the number of ticks shown in all, soonest first,
+however many jobs there are.
+
+With --late it shows what a node that starts now would do about the ticks of an
+outage: which it runs, which it skips or misses, and why. That takes for granted
+that the outage found all earlier ticks decided, no run unfinished and no job paused.`,
 		example: `  carillon next                          # the next 10 ticks of all jobs
-  carillon next backup --count 3
-  carillon next --spec "30 2 * * *" --timezone Europe/Berlin --from 2026-03-28T00:00:00Z
+  carillon next backup --until 2026-12-01T00:00:00Z
+  carillon next --spec "30 2 * * *" --timezone America/New_York --from 2027-03-12T00:00:00Z
+  carillon next --spec "H H(0-5) * * *" --name backup   # where H puts a job of that name
+  carillon next --late 6h                # what starting after six hours of outage would run
   carillon next backup -o json`,
 		run: func(cmd *cobra.Command, args []string) error {
-			o.hasSpec = cmd.Flags().Changed("spec")
+			o.hasCount, o.hasLate = cmd.Flags().Changed("count"), cmd.Flags().Changed("late")
+			o.spec.given = cmd.Flags().Changed("spec")
+			o.needsSpec = slices.DeleteFunc(slices.Clone(specFlags), func(name string) bool { return !cmd.Flags().Changed(name) })
 			return a.next(o, args)
 		},
 		complete: a.completeJobs,
 	})
-	cmd.Flags().IntVarP(&o.count, "count", "n", 10, "show `N` ticks in all")
-	cmd.Flags().StringVar(&o.from, "from", "", "show what fires after `TIME`, RFC 3339 (default now)")
-	cmd.Flags().StringVar(&o.spec, "spec", "", "show this `EXPRESSION` instead of the jobs of the file")
-	cmd.Flags().StringVar(&o.timezone, "timezone", "", "read --spec in this `ZONE`, such as Europe/Berlin (default UTC)")
+	f := cmd.Flags()
+	f.IntVarP(&o.count, "count", "n", 10, "show `N` ticks in all")
+	f.StringVar(&o.from, "from", "", "show what fires after `TIME`, RFC 3339 (default now)")
+	f.StringVar(&o.until, "until", "", "show what fires up to `TIME`, RFC 3339, however much it is")
+	f.DurationVar(&o.late, "late", 0, "show what a node that starts after an outage of this `DURATION` would run")
+	f.StringVar(&o.spec.expr, "spec", "", "show this `EXPRESSION` instead of the jobs of the file")
+	f.StringVar(&o.spec.timezone, "timezone", "", "read --spec in this `ZONE`, such as Europe/Berlin (default UTC)")
+	f.StringVar(&o.spec.name, "name", "", "the job `NAME` that spreads the H of --spec")
+	f.StringVar(&o.spec.dstGap, "dst-gap", "", "what --spec does with a time that does not exist: `run-after|skip`")
+	f.StringVar(&o.spec.dstOverlap, "dst-overlap", "", "what --spec does with a time that comes twice: `once|twice`")
+	complete(cmd, "dst-gap", string(jobs.DSTRunAfter), string(jobs.DSTSkip))
+	complete(cmd, "dst-overlap", string(jobs.DSTOnce), string(jobs.DSTTwice))
+	for _, name := range []string{"from", "until", "late", "spec", "timezone", "name"} {
+		mustComplete(cmd, name, cobra.NoFileCompletions)
+	}
 	return cmd
+}
+
+// complete offers the few values of a flag.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	mustComplete(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
 
 const maxNext = 100_000
 
 func (a *app) next(o nextOptions, names []string) error {
+	const hint = "see `carillon next --help`"
 	if o.count < 1 || o.count > maxNext {
-		return fail(exitUsage, "--count %d: expected 1 to %d", o.count, maxNext).withHint("see `carillon next --help`")
+		return fail(exitUsage, "--count %d: expected 1 to %d", o.count, maxNext).withHint(hint)
 	}
-	from := a.now()
+	from, until := a.now(), time.Time{}
+	var err error
 	if o.from != "" {
-		var err error
-		if from, err = time.Parse(time.RFC3339, o.from); err != nil {
-			return fail(exitUsage, "--from %q: expected a time such as 2026-11-22T02:00:00Z", o.from).withHint("see `carillon next --help`")
+		if from, err = parseTime("--from", o.from); err != nil {
+			return err
+		}
+	}
+	if o.hasLate {
+		return a.late(o, from, names)
+	}
+	if o.until != "" {
+		if until, err = parseTime("--until", o.until); err != nil {
+			return err
+		}
+		if until.Before(from) {
+			return fail(exitUsage, "--until %s is before %s, where the ticks begin", o.until, from.Format(time.RFC3339)).withHint(hint)
+		}
+		if !o.hasCount {
+			o.count = maxNext
 		}
 	}
 	voices, err := a.voices(o, names)
 	if err != nil {
 		return err
 	}
-	return a.showTicks(merge(voices, from, o.count))
+	sources := make([]forecast.Source, len(voices))
+	for i, v := range voices {
+		sources[i] = v.next
+	}
+	ticks := forecast.Merge(sources, from, until, o.count)
+	if len(ticks) == maxNext && o.until != "" && !o.hasCount {
+		a.say("these are the first %d: give a nearer --until, or --from the last of them", maxNext)
+	}
+	return a.showTicks(voices, ticks)
 }
 
 // voice is one source of ticks in `next`: a job, or an expression.
 type voice struct {
-	job  string
-	loc  *time.Location
-	note string
-	next func(after time.Time) (time.Time, bool)
+	job   string
+	loc   *time.Location
+	next  forecast.Source
+	notes func(after, tick time.Time) []string
 }
 
 func (a *app) voices(o nextOptions, names []string) ([]voice, error) {
-	if o.hasSpec {
+	if o.spec.given {
 		if len(names) > 0 {
 			return nil, fail(exitUsage, "--spec stands instead of jobs: drop it, or %q", strings.Join(names, " "))
 		}
-		return specVoice(o)
+		return specVoice(o.spec)
 	}
-	if o.timezone != "" {
-		return nil, fail(exitUsage, "--timezone is the zone of --spec; a job has the zone of the file")
+	if len(o.needsSpec) > 0 {
+		return nil, fail(exitUsage, "--%s goes with --spec; a job has what the file says", o.needsSpec[0])
 	}
-	s, err := a.schedule()
+	chosen, err := a.chosen(names)
 	if err != nil {
 		return nil, err
 	}
-	chosen := s.Jobs
-	if len(names) > 0 {
-		chosen = nil
-		for _, name := range names {
-			job, err := jobIn(s, name)
-			if err != nil {
-				return nil, err
-			}
-			if !slices.Contains(chosen, job) {
-				chosen = append(chosen, job)
-			}
-		}
-	}
-	var voices []voice
-	for _, job := range chosen {
-		v := jobVoice(job)
-		switch {
-		case len(job.Specs) == 0 && len(names) > 0:
-			a.say("%s has no schedule: it runs when it is triggered", job.Name)
-		case job.Enabled || len(names) > 0:
-			voices = append(voices, v)
-		}
+	voices := make([]voice, len(chosen))
+	for i, job := range chosen {
+		voices[i] = jobVoice(job)
 	}
 	return voices, nil
 }
 
-func specVoice(o nextOptions) ([]voice, error) {
-	loc := time.UTC
-	if o.timezone != "" {
-		var err error
-		if loc, err = time.LoadLocation(o.timezone); err != nil || loc == time.Local {
-			return nil, fail(exitUsage, "--timezone %q: expected a zone such as UTC or Europe/Berlin", o.timezone)
+// chosen are the jobs with ticks that are meant by the names: each once, or,
+// without names, all that are enabled.
+func (a *app) chosen(names []string) ([]*jobs.Job, error) {
+	s, err := a.schedule()
+	if err != nil {
+		return nil, err
+	}
+	var chosen []*jobs.Job
+	if len(names) == 0 {
+		for _, job := range s.Jobs {
+			if job.Enabled && job.Ticks() {
+				chosen = append(chosen, job)
+			}
+		}
+		return chosen, nil
+	}
+	for _, name := range names {
+		job, err := jobIn(s, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case slices.Contains(chosen, job):
+		case !job.Ticks():
+			a.say("%s has no schedule: it runs when %s", job.Name, startedBy(job))
+		default:
+			chosen = append(chosen, job)
 		}
 	}
-	sp, err := jobs.ParseSpec(o.spec, loc)
-	if err != nil {
-		return nil, fail(exitSchedule, "--spec %q: %w", o.spec, err)
+	return chosen, nil
+}
+
+// startedBy is what starts a job without ticks, after "when".
+func startedBy(job *jobs.Job) string {
+	if job.After == nil {
+		return "it is triggered"
 	}
-	return []voice{{loc: loc, next: sp.Next}}, nil
+	return job.After.Job + " has run (" + string(job.After.When) + "), or it is triggered"
+}
+
+func specVoice(o specOptions) ([]voice, error) {
+	options := jobs.SpecOptions{Location: time.UTC, Name: o.name}
+	var err error
+	if o.timezone != "" {
+		if options.Location, err = jobs.LoadZone(o.timezone); err != nil {
+			return nil, fail(exitUsage, "--timezone: %w", err)
+		}
+	}
+	if options.DST.Gap, err = oneOf("--dst-gap", o.dstGap, jobs.DSTRunAfter, jobs.DSTSkip); err != nil {
+		return nil, err
+	}
+	if options.DST.Overlap, err = oneOf("--dst-overlap", o.dstOverlap, jobs.DSTOnce, jobs.DSTTwice); err != nil {
+		return nil, err
+	}
+	sp, err := jobs.NewSpec(o.expr, options)
+	if err != nil {
+		return nil, fail(exitSchedule, "--spec %q: %w", o.expr, err)
+	}
+	return []voice{{loc: options.Location, next: sp.Next, notes: notesOf(sp)}}, nil
+}
+
+// oneOf reads the value of a flag that has two; "" is the default.
+func oneOf[T ~string](flag, text string, a, b T) (T, error) {
+	switch v := T(text); v {
+	case "", a, b:
+		return v, nil
+	default:
+		return "", fail(exitUsage, "%s %q: expected %s or %s", flag, text, a, b)
+	}
 }
 
 func jobVoice(job *jobs.Job) voice {
-	v := voice{job: job.Name, loc: zoneOf(job), next: job.Next}
-	if !job.Enabled {
-		v.note = "disabled"
-	}
-	return v
-}
-
-// zoneOf is the zone a job's times are shown in. The file was validated with
-// the same database, so the name is known.
-func zoneOf(job *jobs.Job) *time.Location {
-	if len(job.Specs) > 0 {
-		return job.Specs[0].Location()
-	}
-	return time.UTC
-}
-
-type noted struct {
-	at    time.Time
-	voice voice
-}
-
-// merge takes the first n ticks of all voices after from, soonest first; at one
-// instant in the order of the voices.
-func merge(voices []voice, from time.Time, n int) []noted {
-	var heads headHeap
-	for i, v := range voices {
-		if at, ok := v.next(from); ok {
-			heads = append(heads, head{at: at, voice: i})
+	notes := notesOf(job)
+	return voice{job: job.Name, loc: job.Zone(), next: job.Next, notes: func(after, tick time.Time) []string {
+		var words []string
+		if !job.Enabled {
+			words = append(words, "disabled")
 		}
-	}
-	heap.Init(&heads)
-	var ticks []noted
-	for len(ticks) < n && len(heads) > 0 {
-		first := &heads[0]
-		v := voices[first.voice]
-		ticks = append(ticks, noted{at: first.at.In(v.loc), voice: v})
-		if at, ok := v.next(first.at); ok {
-			first.at = at
-			heap.Fix(&heads, 0)
-		} else {
-			heap.Pop(&heads)
+		words = append(words, notes(after, tick)...)
+		if starts := job.Starts(tick); !starts.Equal(tick) {
+			words = append(words, "starts "+timeOfDay(starts.In(job.Zone()), tick.In(job.Zone()))+" (jitter)")
 		}
+		return words
+	}}
+}
+
+// timeOfDay is the time of day of t, with its date when that is not the day of beside.
+func timeOfDay(t, beside time.Time) string {
+	if t.YearDay() == beside.YearDay() && t.Year() == beside.Year() {
+		return t.Format("15:04:05")
 	}
-	return ticks
+	return t.Format("2006-01-02 15:04:05")
 }
 
-// head is the next tick of a voice, by its index.
-type head struct {
-	at    time.Time
-	voice int
-}
-
-// headHeap is a container/heap of the voices' next ticks.
-type headHeap []head
-
-func (h headHeap) Len() int      { return len(h) }
-func (h headHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h headHeap) Less(i, j int) bool {
-	if !h[i].at.Equal(h[j].at) {
-		return h[i].at.Before(h[j].at)
+// notesOf are the notes of a job or an expression about its ticks.
+func notesOf(of any) func(after, tick time.Time) []string {
+	if n, ok := of.(interface {
+		Notes(after, tick time.Time) []string
+	}); ok {
+		return n.Notes
 	}
-	return h[i].voice < h[j].voice
+	return func(time.Time, time.Time) []string { return nil }
 }
 
-// Push and Pop belong to container/heap.
-func (h *headHeap) Push(x any) { *h = append(*h, x.(head)) }
+// tickLayout is a tick in a table: the weekday says as much as the date.
+const tickLayout = "Mon 2006-01-02 15:04:05 -07:00"
 
-// Pop takes the last element.
-func (h *headHeap) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return last
-}
-
-func (a *app) showTicks(ticks []noted) error {
+func (a *app) showTicks(voices []voice, ticks []forecast.Tick) error {
 	now := a.now()
 	t := &table{head: []string{"AT", "IN", "JOB", "NOTE"}}
 	var items []any
 	for _, k := range ticks {
-		items = append(items, tickView{Job: k.voice.job, At: stamp(k.at), Note: k.voice.note})
+		v := voices[k.Source]
+		at, note := k.At.In(v.loc), strings.Join(v.notes(k.Previous, k.At), "; ")
+		items = append(items, tickView{Job: v.job, At: stamp(at), Note: note})
 		in := ""
-		if k.at.After(now) {
-			in = short(k.at.Sub(now))
+		if k.At.After(now) {
+			in = short(k.At.Sub(now))
 		}
-		t.add(k.at.Format("Mon 2006-01-02 15:04:05 -07:00"), orDash(in), orDash(k.voice.job), k.voice.note)
+		t.add(at.Format(tickLayout), orDash(in), orDash(v.job), note)
+		t.paint(3, yellow)
 	}
 	if len(ticks) == 0 {
 		a.say("nothing fires")
