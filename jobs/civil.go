@@ -85,8 +85,9 @@ type calendar struct {
 	hour, dom      uint32
 	month          uint16
 	dow            uint8
-	either         bool  // a day matches when dom or dow does, not only when both do
-	first          int32 // the first matching second of a day
+	either         bool      // a day matches when dom or dow does, not only when both do
+	first          int32     // the first matching second of a day
+	items          *dayItems // what the day fields have beside dom and dow, or nil
 }
 
 // next is the first matching local time at or after from. It is false when
@@ -130,12 +131,15 @@ func (c *calendar) nextDay(year, month, dom int, firstDay int64) (int64, bool) {
 // firstDay, whatever month it is.
 func (c *calendar) days(firstDay int64, length int) uint64 {
 	w := weekday(firstDay)
-	week := (uint64(c.dow)>>w | uint64(c.dow)<<(7-w)) & 0x7f // bit 0: the weekday of the 1st
-	days := week * (1 | 1<<7 | 1<<14 | 1<<21 | 1<<28) << 1   // five weeks in a row
+	days, dom := everyWeek(c.dow, w), uint64(c.dom)
+	if c.items != nil {
+		days |= c.items.ofWeek(w, length)
+		dom |= c.items.ofMonth(w, length)
+	}
 	if c.either {
-		days |= uint64(c.dom)
+		days |= dom
 	} else {
-		days &= uint64(c.dom)
+		days &= dom
 	}
 	return days & (1<<(length+1) - 1)
 }

@@ -14,6 +14,8 @@ import (
 // most Go programs. Its parser is only shown text that was checked and written
 // anew, item by item: left alone it panics on some inputs, reads "*-5" as "*"
 // and "," as nothing, has no Sunday 7, and cannot say which field is wrong.
+// What it does not know is taken out before: days.go has L, W and #, and H has
+// become a number by then (hash.go).
 
 // cronField describes one of the six fields.
 type cronField struct {
@@ -42,9 +44,9 @@ const (
 
 var cronParser = cron.NewParser(cron.Second | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
-// parseFields reads five or six fields. wildcard says that the minute or the
-// hour field begins with "*".
-func parseFields(texts []string) (c calendar, wildcard bool, err error) {
+// parseFields reads five or six fields of the job of that name. wildcard says
+// that the minute or the hour field begins with "*".
+func parseFields(texts []string, job string) (c calendar, wildcard bool, err error) {
 	switch n := len(texts); {
 	case n == 5:
 		texts = append([]string{"0"}, texts...)
@@ -60,10 +62,11 @@ func parseFields(texts []string) (c calendar, wildcard bool, err error) {
 		}()
 	}
 	clean := make([]string, len(texts))
+	r := fieldReader{job: job}
 	var errs []error
 	for i, f := range fieldsInOrder {
 		var err error
-		if clean[i], err = f.clean(texts[i]); err != nil {
+		if clean[i], err = r.clean(f, texts[i]); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -74,18 +77,25 @@ func parseFields(texts []string) (c calendar, wildcard bool, err error) {
 	if err != nil {
 		return c, false, err
 	}
+	bitsOf := func(field int, set uint64) uint64 {
+		if clean[field] == nothingPlain {
+			return 0
+		}
+		return set & (1<<(fieldsInOrder[field].last()+1) - 1) // the parser adds a bit for the star
+	}
 	c = calendar{
-		second: valueBits(set.Second, 59),
-		minute: valueBits(set.Minute, 59),
-		hour:   uint32(valueBits(set.Hour, 23)),
-		dom:    uint32(valueBits(set.Dom, 31)),
-		month:  uint16(valueBits(set.Month, 12)),
-		dow:    uint8(valueBits(set.Dow, 6)),
+		second: bitsOf(0, set.Second),
+		minute: bitsOf(1, set.Minute),
+		hour:   uint32(bitsOf(2, set.Hour)),
+		dom:    uint32(bitsOf(3, set.Dom)),
+		month:  uint16(bitsOf(4, set.Month)),
+		dow:    uint8(bitsOf(5, set.Dow)),
+		items:  r.items.orNil(),
 		// Taken from the text: the parser forgets the star of "*/2".
 		either: !isOpen(texts[3]) && !isOpen(texts[5]),
 	}
 	for i, b := range []uint64{c.second, c.minute, uint64(c.hour), uint64(c.dom), uint64(c.month), uint64(c.dow)} {
-		if b == 0 {
+		if b == 0 && clean[i] != nothingPlain {
 			return c, false, fmt.Errorf("%s %q: matches nothing", fieldsInOrder[i].name, texts[i])
 		}
 	}
@@ -98,9 +108,6 @@ func parseFields(texts []string) (c calendar, wildcard bool, err error) {
 
 // isOpen reports whether a day field leaves its day open.
 func isOpen(text string) bool { return text[0] == '*' || text[0] == '?' }
-
-// valueBits drops what is no value of the field, such as the parser's star bit.
-func valueBits(set uint64, max int) uint64 { return set & (1<<(max+1) - 1) }
 
 // parseClean hands checked text to the parser. Nothing that passed the checks
 // makes it fail; should one slip through, it must not take the node along.
@@ -121,10 +128,20 @@ func parseClean(text string) (set *cron.SpecSchedule, err error) {
 	return set, nil
 }
 
+// fieldReader reads the fields of one expression.
+type fieldReader struct {
+	job   string   // whose name spreads H
+	items dayItems // what was found in the day fields beside plain values
+}
+
+// nothingPlain stands for a field all of whose items the parser is not shown:
+// a value that every field has, to be thrown away.
+const nothingPlain = "01"
+
 // clean checks a field and writes it in the parser's own terms.
-func (f *cronField) clean(text string) (string, error) {
-	items := strings.Split(text, ",")
-	for i, item := range items {
+func (r *fieldReader) clean(f *cronField, text string) (string, error) {
+	var items []string
+	for item := range strings.SplitSeq(text, ",") {
 		switch {
 		case item == "" && strings.Trim(text, ",") == "":
 			return "", fmt.Errorf("%s %q: an empty list; expected %s", f.name, text, f.expected)
@@ -132,13 +149,35 @@ func (f *cronField) clean(text string) (string, error) {
 			return "", fmt.Errorf("%s %q: an empty place in the list; remove one comma", f.name, text)
 		case strings.HasPrefix(item, "?") && (text != "?" || !f.day):
 			return "", fmt.Errorf("%s %q: \"?\" stands alone, for a day field left open; expected %s or *", f.name, text, f.expected)
+		case strings.Contains(item, "~"):
+			return "", fmt.Errorf("%s %q: \"~\" is another cron's word for a random value; write %s, which the job's name decides", f.name, item, f.insteadOfTilde(item))
 		}
-		var err error
-		if items[i], err = f.cleanItem(item); err != nil {
+		plain, err := r.item(f, item)
+		if err != nil {
+			return "", err
+		}
+		if plain != "" {
+			items = append(items, plain)
+		}
+	}
+	if len(items) == 0 {
+		return nothingPlain, nil
+	}
+	return strings.Join(items, ","), nil
+}
+
+// item is what the parser is to read for an item: nothing for one that it does
+// not know.
+func (r *fieldReader) item(f *cronField, item string) (string, error) {
+	if item[0] == 'H' || item[0] == 'h' {
+		return f.spread(item, r.job)
+	}
+	if f.day {
+		if found, err := r.items.read(f, item); found || err != nil {
 			return "", err
 		}
 	}
-	return strings.Join(items, ","), nil
+	return f.cleanItem(item)
 }
 
 // cleanItem checks one item of a list: *, n, n-m, and each of them with a step.

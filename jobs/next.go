@@ -21,7 +21,7 @@ func (s *Spec) Next(after time.Time) (time.Time, bool) {
 	ok := true
 	switch {
 	case s.every > 0:
-		tick = (floorDiv(sec, s.every) + 1) * s.every
+		tick = (floorDiv(sec-s.offset, s.every)+1)*s.every + s.offset
 	case s.wildcard:
 		tick, ok = s.nextWildcard(sec)
 	default:
@@ -101,11 +101,6 @@ func (j *Job) Next(after time.Time) (time.Time, bool) { return NextOf(j.Specs, a
 // Ticks reports whether the job has ticks of its own, enabled or not: a schedule,
 // or single instants.
 func (j *Job) Ticks() bool { return len(j.Specs) > 0 || len(j.At) > 0 }
-
-// Starts is when a tick of the job is to become a run: its time, or, for a job
-// with jitter, up to that much later. It depends on the job's name and the tick
-// only, so that every node says the same.
-func (j *Job) Starts(tick time.Time) time.Time { return tick }
 
 // Zone is the time zone the job's times are shown in.
 func (j *Job) Zone() *time.Location {

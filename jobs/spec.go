@@ -17,6 +17,7 @@ type Spec struct {
 	cal      calendar
 	wildcard bool  // the minute or the hour field begins with "*"
 	every    int64 // seconds, of "@every"; 0 otherwise
+	offset   int64 // seconds, less than every
 }
 
 // maxExpr is more than any honest expression needs: all six fields written out
@@ -26,8 +27,15 @@ const maxExpr = 1024
 // ParseSpec reads a schedule expression: five cron fields (minute, hour, day of
 // month, month, day of week), six with seconds first, a name such as "@daily",
 // or "@every 90s", which fires at whole multiples of its duration since the
-// Unix epoch in whatever zone. A nil location is UTC; time.Local is refused,
-// because nodes on different hosts would disagree.
+// Unix epoch in whatever zone, and "@every 90s offset 10s", that much later. A
+// nil location is UTC; time.Local is refused, because nodes on different hosts
+// would disagree.
+//
+// Besides lists, ranges and steps, day of month has L (the last day), L-3 (the
+// third day before it), 15W (the day from Monday to Friday that is nearest to
+// the 15th), LW and L-3W, and day of week has 5L or FRIL (the last Friday of the
+// month) and 5#2 or FRI#2 (the second one). H, in any field, needs a name: see
+// SpecOptions.
 //
 // The error names the field, what was found and what was expected. An
 // expression that no date in 400 years satisfies is an error too.
@@ -56,11 +64,9 @@ func NewSpec(expr string, o SpecOptions) (*Spec, error) {
 	if expr[0] == '@' {
 		name := strings.ToLower(fields[0])
 		if name == "@every" {
-			every, err := parseEvery(fields[1:])
-			if err != nil {
+			if err := s.parseEvery(fields[1:], o.Offset); err != nil {
 				return nil, err
 			}
-			s.every = int64(every / time.Second)
 			return s, nil
 		}
 		full, err := descriptor(name, fields[1:])
@@ -69,8 +75,11 @@ func NewSpec(expr string, o SpecOptions) (*Spec, error) {
 		}
 		fields = strings.Fields(full)
 	}
+	if o.Offset != 0 {
+		return nil, fmt.Errorf("offset %s: expected \"@every\" as the schedule; %q has its ticks where it says", o.Offset, s.expr)
+	}
 	var err error
-	s.cal, s.wildcard, err = parseFields(fields)
+	s.cal, s.wildcard, err = parseFields(fields, o.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +106,7 @@ func checkText(expr string) error {
 			if unicode.IsSpace(r) {
 				what = "an odd blank"
 			}
-			return fmt.Errorf("found %q: %s; expected digits, names, and the signs * , - / ? @", r, what)
+			return fmt.Errorf("found %q: %s; expected digits, names, and the signs * , - / ? # ( ) @", r, what)
 		}
 	}
 	upper := strings.ToUpper(expr)
@@ -168,24 +177,61 @@ func guessDescriptor(name string) string {
 	return nearest(name, append(known, "@every"), 2)
 }
 
-// parseEvery reads the duration of "@every".
-func parseEvery(rest []string) (time.Duration, error) {
-	if len(rest) == 0 {
-		return 0, errors.New(`"@every": expected a duration after it, such as "@every 90s"`)
+// parseEvery reads what follows "@every": a duration, and how far its ticks are
+// behind its multiples, unless the job says so itself.
+func (s *Spec) parseEvery(words []string, offset time.Duration) error {
+	var after []string
+	for i, w := range words {
+		if strings.EqualFold(w, "offset") {
+			words, after = words[:i], words[i:]
+			break
+		}
 	}
-	text := strings.Join(rest, "")
+	if len(words) == 0 {
+		return errors.New(`"@every": expected a duration after it, such as "@every 90s"`)
+	}
+	text := strings.Join(words, "")
+	every, err := everyDuration("@every", text)
+	switch {
+	case err != nil:
+		return err
+	case every < time.Second:
+		return fmt.Errorf("@every %q: expected at least 1s", text)
+	}
+	name, text := "@every offset", offset.String()
+	switch {
+	case len(after) == 1:
+		return fmt.Errorf("%q: expected a duration after offset, such as \"@every 1h offset 5m\"", s.expr)
+	case len(after) > 1 && offset != 0:
+		return fmt.Errorf("%q: the offset is given twice; the key offset: says %s", s.expr, offset)
+	case len(after) > 1:
+		text = strings.Join(after[1:], "")
+		if offset, err = everyDuration(name, text); err != nil {
+			return err
+		}
+	}
+	switch {
+	case offset < 0 || offset >= every:
+		return fmt.Errorf("%s %q: expected at least 0s and less than the %s of @every", name, text, every)
+	case offset%time.Second != 0:
+		return fmt.Errorf("%s %q: expected whole seconds", name, text)
+	}
+	s.every, s.offset = int64(every/time.Second), int64(offset/time.Second)
+	return nil
+}
+
+// everyDuration reads a duration of whole seconds.
+func everyDuration(name, text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	switch {
 	case err != nil && strings.TrimLeft(text, "0123456789.") == "":
-		return 0, fmt.Errorf("@every %q: expected a unit, such as %ss or %sm", text, text, text)
+		return 0, fmt.Errorf("%s %q: expected a unit, such as %ss or %sm", name, text, text, text)
 	case err != nil && strings.ContainsAny(text, "dDwW"):
-		return 0, fmt.Errorf("@every %q: expected hours, minutes and seconds, such as 24h for a day", text)
+		return 0, fmt.Errorf("%s %q: expected hours, minutes and seconds, such as 24h for a day", name, text)
 	case err != nil:
-		return 0, fmt.Errorf("@every %q: expected a duration, such as 90s, 5m or 1h30m", text)
-	case d < time.Second:
-		return 0, fmt.Errorf("@every %q: expected at least 1s", text)
-	case d%time.Second != 0:
-		return 0, fmt.Errorf("@every %q: expected whole seconds", text)
+		return 0, fmt.Errorf("%s %q: expected a duration, such as 90s, 5m or 1h30m", name, text)
+	case d%time.Second != 0 && (d < 0 || d >= time.Second):
+		return 0, fmt.Errorf("%s %q: expected whole seconds", name, text)
 	}
 	return d, nil
 }
