@@ -41,7 +41,7 @@ var jobShape = shape[jobValue]{
 	fields: slices.Concat([]field[jobValue]{
 		{"description", func(d *decoder, e entry, v *jobValue) { v.job.Description, _ = d.text(e, "a text") }},
 		{"enabled", func(d *decoder, e entry, v *jobValue) { v.job.Enabled, _ = d.boolean(e) }},
-		{"timezone", func(d *decoder, e entry, v *jobValue) { d.zone(e, &v.job.Timezone) }},
+		{"timezone", readJobZone},
 		{"schedule", readSchedule},
 		{"after", readAfter},
 	}, actionFields(func(v *jobValue) *Action { return &v.job.Action }), []field[jobValue]{
@@ -79,6 +79,11 @@ func (d *decoder) readJob(e entry, f *fileValue) *Job {
 	return &v.job
 }
 
+func readJobZone(d *decoder, e entry, v *jobValue) {
+	v.job.zoneAt = Place{e.value.Line, e.value.Column}
+	d.zone(e, &v.job.Timezone)
+}
+
 const scheduleExpected = `an expression such as "0 2 * * *", "@hourly" or "@every 90s", or a list of them (leave the key out to start the job only by hand)`
 
 // readSchedule keeps the texts; the zone they are read in may come later.
@@ -111,6 +116,7 @@ func (d *decoder) parseSchedule(v *jobValue) {
 			}
 		}
 		v.job.Specs = append(v.job.Specs, spec)
+		v.job.Places = append(v.job.Places, Place{e.value.Line, e.value.Column})
 	}
 }
 

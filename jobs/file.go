@@ -142,7 +142,10 @@ func readMaxWait(d *decoder, e entry, f *fileValue) {
 	}
 }
 
-func readFileZone(d *decoder, e entry, f *fileValue) { d.zone(e, &f.schedule.Timezone) }
+func readFileZone(d *decoder, e entry, f *fileValue) {
+	f.schedule.zoneAt = Place{e.value.Line, e.value.Column}
+	d.zone(e, &f.schedule.Timezone)
+}
 
 // zone reads a time zone into name and remembers its location.
 func (d *decoder) zone(e entry, name *string) {

@@ -19,7 +19,12 @@ type Schedule struct {
 	Jobs      []*Job         // in file order
 	Digest    string         // 16 hex digits over every job's definition and timing
 	byName    map[string]*Job
+	zoneAt    Place // where the file names its zone; zero when it has the default
 }
+
+// Place is where something is written in the schedule file. Both count from 1,
+// columns in characters.
+type Place struct{ Line, Column int }
 
 // Job returns the job of that name, or nil.
 func (s *Schedule) Job(name string) *Job { return s.byName[name] }
@@ -31,6 +36,7 @@ type Job struct {
 	Description string
 	Enabled     bool
 	Specs       []*Spec       // of schedule:; without them and At the job is started by hand only
+	Places      []Place       // where each of Specs is written
 	Timezone    string        // the job's zone, or the file's
 	At          []time.Time   // single ticks beside Specs, in UTC and in order; no other rule bends them
 	Jitter      time.Duration // a tick starts up to this much after its time; see Starts
@@ -72,6 +78,8 @@ type Job struct {
 
 	Digest string // 16 hex digits over what an attempt executes; a run carries it
 	Timing string // 16 hex digits over when the job fires; its cursor carries it
+
+	zoneAt Place // where the job names its zone; zero when it has the file's
 }
 
 // CatchUpPolicy says which of the ticks that nobody decided in time still run.
