@@ -27,12 +27,14 @@ func lintDomAndDow(l *linter, j *Job) {
 	}
 }
 
+var oneWeekday = regexp.MustCompile(`^([0-7]|SUN|MON|TUE|WED|THU|FRI|SAT)$`)
+
 // nthWeekday is the form "MON#1" of what "1-7" and "MON" together were meant to
 // be, or "".
 func nthWeekday(f cronFields) string {
 	weeks := map[string]string{"1-7": "#1", "8-14": "#2", "15-21": "#3", "22-28": "#4", "25-31": "L", "24-31": "L", "24-30": "L"}
 	which, ok := weeks[f.dom]
-	if !ok || strings.ContainsAny(f.dow, ",-/#LHW") && f.dow != "WED" {
+	if !ok || !oneWeekday.MatchString(f.dow) {
 		return ""
 	}
 	return f.dow + which

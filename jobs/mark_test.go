@@ -49,7 +49,8 @@ func TestMarkAgreesWithNext(t *testing.T) {
 			var expr string
 			switch rapid.IntRange(0, 3).Draw(t, "kind") {
 			case 0:
-				expr = fmt.Sprintf("@every %ds", rapid.SampledFrom([]int{1, 7, 45, 59, 60, 61, 90, 3600, 25200, 86400, 200000}).Draw(t, "every"))
+				every := rapid.SampledFrom([]int{1, 7, 45, 59, 60, 61, 90, 3600, 25200, 86400, 200000}).Draw(t, "every")
+				expr = fmt.Sprintf("@every %ds offset %ds", every, rapid.IntRange(0, every-1).Draw(t, "offset"))
 			case 1:
 				expr = part(t, 0, 59) + " "
 				fallthrough
