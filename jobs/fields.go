@@ -80,7 +80,7 @@ func (d *decoder) readJob(e entry, f *fileValue) *Job {
 }
 
 func readJobZone(d *decoder, e entry, v *jobValue) {
-	v.job.zoneAt = Place{e.value.Line, e.value.Column}
+	v.job.Places.Zone = Place{e.value.Line, e.value.Column}
 	d.zone(e, &v.job.Timezone)
 }
 
@@ -116,7 +116,7 @@ func (d *decoder) parseSchedule(v *jobValue) {
 			}
 		}
 		v.job.Specs = append(v.job.Specs, spec)
-		v.job.Places = append(v.job.Places, Place{e.value.Line, e.value.Column})
+		v.job.Places.Specs = append(v.job.Places.Specs, Place{e.value.Line, e.value.Column})
 	}
 }
 

@@ -143,7 +143,7 @@ func readMaxWait(d *decoder, e entry, f *fileValue) {
 }
 
 func readFileZone(d *decoder, e entry, f *fileValue) {
-	f.schedule.zoneAt = Place{e.value.Line, e.value.Column}
+	f.schedule.ZoneAt = Place{e.value.Line, e.value.Column}
 	d.zone(e, &f.schedule.Timezone)
 }
 

@@ -18,13 +18,19 @@ type Schedule struct {
 	Files     []string       // the files that calendars: names, as paths that can be opened
 	Jobs      []*Job         // in file order
 	Digest    string         // 16 hex digits over every job's definition and timing
+	ZoneAt    Place          // where the file names its zone; zero when it has the default
 	byName    map[string]*Job
-	zoneAt    Place // where the file names its zone; zero when it has the default
 }
 
 // Place is where something is written in the schedule file. Both count from 1,
 // columns in characters.
 type Place struct{ Line, Column int }
+
+// Places are for the messages about a job; they are no part of what it is.
+type Places struct {
+	Specs []Place // of each of Job.Specs
+	Zone  Place   // of the job's own zone; zero when it has the file's
+}
 
 // Job returns the job of that name, or nil.
 func (s *Schedule) Job(name string) *Job { return s.byName[name] }
@@ -36,7 +42,6 @@ type Job struct {
 	Description string
 	Enabled     bool
 	Specs       []*Spec       // of schedule:; without them and At the job is started by hand only
-	Places      []Place       // where each of Specs is written
 	Timezone    string        // the job's zone, or the file's
 	At          []time.Time   // single ticks beside Specs, in UTC and in order; no other rule bends them
 	Jitter      time.Duration // a tick starts up to this much after its time; see Starts
@@ -79,7 +84,7 @@ type Job struct {
 	Digest string // 16 hex digits over what an attempt executes; a run carries it
 	Timing string // 16 hex digits over when the job fires; its cursor carries it
 
-	zoneAt Place // where the job names its zone; zero when it has the file's
+	Places Places `json:"-"`
 }
 
 // CatchUpPolicy says which of the ticks that nobody decided in time still run.

@@ -102,8 +102,8 @@ func (l *linter) warn(format string, args ...any) {
 
 // warnSpec records what the rule found in one expression of its job.
 func (l *linter) warnSpec(i int, format string, args ...any) {
-	if i < len(l.job.Places) {
-		l.warnAt(l.job.Places[i], format, args...)
+	if i < len(l.job.Places.Specs) {
+		l.warnAt(l.job.Places.Specs[i], format, args...)
 		return
 	}
 	l.warn(format, args...)

@@ -180,13 +180,13 @@ func lintEveryEpoch(l *linter, j *Job) {
 // lintDailyWithoutZone speaks once, of the first such job: what is missing is one
 // line of the file.
 func lintDailyWithoutZone(l *linter) {
-	if l.schedule.zoneAt.Line != 0 {
+	if l.schedule.ZoneAt.Line != 0 {
 		return
 	}
 	var first *Job
 	spec, more := 0, 0
 	for _, j := range l.jobsNotSilent() {
-		if j.zoneAt.Line != 0 {
+		if j.Places.Zone.Line != 0 {
 			continue
 		}
 		for i, s := range j.Specs {
@@ -232,13 +232,13 @@ var signedZone = regexp.MustCompile(`^Etc/GMT([+-])([1-9]\d?)$`)
 var placesWithDST = map[string]string{"EST": "America/New_York", "MST": "America/Denver", "HST": "Pacific/Honolulu"}
 
 func lintFixedZone(l *linter) {
-	if at := l.schedule.zoneAt; at.Line != 0 {
+	if at := l.schedule.ZoneAt; at.Line != 0 {
 		l.warnZone(at, l.schedule.Timezone)
 	}
 	for _, j := range l.jobsNotSilent() {
-		if j.zoneAt.Line != 0 {
+		if j.Places.Zone.Line != 0 {
 			l.job = j
-			l.warnZone(j.zoneAt, j.Timezone)
+			l.warnZone(j.Places.Zone, j.Timezone)
 		}
 	}
 }
