@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,17 +35,35 @@ type wordItem struct {
 
 // wordField is one field.
 type wordField struct {
-	field *cronField
-	open  bool // begins with "*" or "?", which decides how the day fields go together
-	items []wordItem
+	field  *cronField
+	open   bool // begins with "*" or "?", which decides how the day fields go together
+	hashed bool // the job's name has chosen a value of it
+	items  []wordItem
 }
 
-// wordFieldOf reads a field of an accepted expression.
-func wordFieldOf(f *cronField, text string) wordField {
+// wordFieldOf reads a field of an accepted expression. What H has become is taken
+// from the set of the field's plain values.
+func wordFieldOf(f *cronField, text string, set uint64) wordField {
 	w := wordField{field: f, open: isOpen(text)}
 	texts := strings.Split(text, ",")
 	for _, item := range texts {
-		w.items = append(w.items, f.wordItems(item)...)
+		if isHashed(item) {
+			w.hashed = true
+		}
+	}
+	for _, item := range texts {
+		special, ok := f.specialItem(item)
+		switch {
+		case ok:
+			w.items = append(w.items, special)
+		case !w.hashed:
+			w.items = append(w.items, f.wordItems(item)...)
+		case len(texts) == 1:
+			w.items = f.hashedItems(item, set)
+		}
+	}
+	if w.hashed && len(texts) > 1 {
+		w.items = append(valuesOf(set), w.items...)
 	}
 	if slices.ContainsFunc(w.items, func(i wordItem) bool { return i.kind == wordAll }) {
 		w.items = []wordItem{{kind: wordAll}}
@@ -71,9 +90,6 @@ const fewValues = 4
 // wordItems reads one item. It is several where a step leaves so few values that
 // naming them says more: "*/45" is minutes 0 and 45, not "every 45 minutes".
 func (f *cronField) wordItems(text string) []wordItem {
-	if item, ok := f.specialItem(text); ok {
-		return []wordItem{item}
-	}
 	body, stepText, stepped := strings.Cut(text, "/")
 	item := wordItem{lo: f.min, hi: f.last(), step: 1}
 	if stepped {
@@ -116,6 +132,35 @@ func (f *cronField) wordItems(text string) []wordItem {
 		item.kind, item.start = wordEvery, !fromFirst || f.uneven(item.step)
 	}
 	return []wordItem{item}
+}
+
+// isHashed reports an item with a value that the job's name chooses.
+func isHashed(item string) bool { return item[0] == 'H' || item[0] == 'h' }
+
+// hashedItems reads an item that begins with H and is the whole field.
+func (f *cronField) hashedItems(text string, set uint64) []wordItem {
+	_, hi, step, err := f.hashed(text)
+	first := bits.TrailingZeros64(set)
+	switch {
+	case err == nil && step == 1:
+		return []wordItem{{kind: wordSpan, lo: first, hi: hi, step: 1}}
+	case err != nil || step == 0 || f.names != nil || first+step > hi:
+		return valuesOf(set)
+	}
+	item := wordItem{kind: wordEvery, lo: first, hi: hi, step: step, start: first != f.min || f.uneven(step)}
+	if strings.Contains(text, "(") || f == &domField {
+		item.kind = wordEverySpan
+	}
+	return []wordItem{item}
+}
+
+// valuesOf are the values of a set, one by one.
+func valuesOf(set uint64) []wordItem {
+	var items []wordItem
+	for ; set != 0; set &= set - 1 {
+		items = append(items, wordItem{kind: wordValue, lo: bits.TrailingZeros64(set)})
+	}
+	return items
 }
 
 // uneven reports that the last value a step leaves is not a whole step before the

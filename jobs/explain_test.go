@@ -82,6 +82,14 @@ var ourWords = map[string]struct{ words, reason string }{
 	"0 0 * * 1,5#2":      {"At 00:00, only on Monday and on the second Friday of the month", mixedDays},
 }
 
+// wordsOf are the words for an expression of the job "backup".
+func wordsOf(t *testing.T, expr string) string {
+	t.Helper()
+	s, err := NewSpec(expr, SpecOptions{Name: "backup"})
+	require.NoError(t, err, expr)
+	return s.Explain()
+}
+
 // TestOurWordsAreCronstrues compares with the words of a library that many know.
 func TestOurWordsAreCronstrues(t *testing.T) {
 	data, err := os.ReadFile("testdata/cronstrue.golden")
@@ -101,7 +109,7 @@ func TestOurWordsAreCronstrues(t *testing.T) {
 			assert.NotEqual(t, theirs, want, "%s: no difference to list", expr)
 			assert.NotEmpty(t, differs.reason, expr)
 		}
-		assert.Equal(t, want, explainFields(expr), expr)
+		assert.Equal(t, want, wordsOf(t, expr), expr)
 	}
 	assert.Greater(t, compared, 300)
 	assert.Len(t, ours, len(ourWords), "a listed difference is not in the golden file")
@@ -124,19 +132,29 @@ func TestWordsThatCronstrueLacks(t *testing.T) {
 		"*/15,5-10 * * * *":     "Every 15 minutes and minutes 5 through 10 past the hour",
 		"0 */6,9 * * *":         "On the hour, every 6 hours and at 09:00",
 		"0,1,2,3,4,5,6 9 * * *": "At 0, 1, 2, 3, 4, 5, and 6 minutes past the hour, between 09:00 and 09:59",
+
+		"H H * * *":           "At 16:52, with the minute and the hour chosen by the job's name",
+		"H/15 * * * *":        "Every 15 minutes, starting at 7 minutes past the hour, with the minute chosen by the job's name",
+		"H(0-29)/10 * * * *":  "Every 10 minutes, minutes 2 through 29 past the hour, with the minute chosen by the job's name",
+		"H(0-29) 9-17 * * *":  "At 22 minutes past the hour, between 09:00 and 17:59, with the minute chosen by the job's name",
+		"H,30 * * * *":        "At 30 and 52 minutes past the hour, with the minute chosen by the job's name",
+		"H H H * *":           "At 16:52, on day 22 of the month, with the minute, the hour and the day of month chosen by the job's name",
+		"H H H/7 * *":         "At 16:52, every 7 days in a month, between day 1 and 28 of the month, with the minute, the hour and the day of month chosen by the job's name",
+		"H H * H(1-3) H(1-5)": "At 16:52, only on Wednesday, only in March, with the minute, the hour, the month and the day of week chosen by the job's name",
+		"0 0 * * H/2":         "At 00:00, only on Monday, Wednesday, and Friday, with the day of week chosen by the job's name",
+		"H * * * * *":         "At 3 seconds past the minute, with the second chosen by the job's name",
+		"h/1 h * * *":         "Every minute between 16:00 and 16:59, with the minute and the hour chosen by the job's name",
+		"0 0 H,L * *":         "At 00:00, on day 22 and the last day of the month, with the day of month chosen by the job's name",
+
+		"@every 1s":            "Every second, at whole multiples since 1970-01-01 00:00 UTC",
+		"@every 90s":           "Every 90 seconds, at whole multiples since 1970-01-01 00:00 UTC",
+		"@every 1h":            "Every hour, at whole multiples since 1970-01-01 00:00 UTC",
+		"@EVERY 25h 5s":        "Every 25 hours and 5 seconds, at whole multiples since 1970-01-01 00:00 UTC",
+		"@Daily":               "At 00:00",
+		"@every 1h offset 5m":  "Every hour, 5 minutes after whole multiples since 1970-01-01 00:00 UTC",
+		"@every 90s offset 1s": "Every 90 seconds, 1 second after whole multiples since 1970-01-01 00:00 UTC",
 	} {
-		assert.Equal(t, want, explainFields(expr), expr)
-	}
-	for expr, want := range map[string]string{
-		"@every 1s":     "Every second, at whole multiples since 1970-01-01 00:00 UTC",
-		"@every 90s":    "Every 1 minute and 30 seconds, at whole multiples since 1970-01-01 00:00 UTC",
-		"@every 1h":     "Every hour, at whole multiples since 1970-01-01 00:00 UTC",
-		"@EVERY 25h 5s": "Every 25 hours and 5 seconds, at whole multiples since 1970-01-01 00:00 UTC",
-		"@Daily":        "At 00:00",
-	} {
-		s, err := ParseSpec(expr, nil)
-		require.NoError(t, err)
-		assert.Equal(t, want, s.Explain())
+		assert.Equal(t, want, wordsOf(t, expr), expr)
 	}
 }
 
@@ -226,8 +244,11 @@ func FuzzExplain(f *testing.F) {
 	for expr := range ourWords {
 		f.Add(expr)
 	}
+	for _, expr := range []string{"H H(8-17)/2 L-3W,1 * FRI#2,5L", "@every 1h offset 5m"} {
+		f.Add(expr)
+	}
 	f.Fuzz(func(t *testing.T, expr string) {
-		s, err := ParseSpec(expr, nil)
+		s, err := NewSpec(expr, SpecOptions{Name: "backup"})
 		if err != nil {
 			return
 		}
