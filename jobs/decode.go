@@ -25,6 +25,9 @@ type decoder struct {
 	places map[string]string // key -> the mapping it belongs to, for hints
 	zones  map[string]zoneAnswer
 	specs  map[specKey]*Spec
+
+	calendars map[string]*Calendar // by name; those with a mistake too
+	days      map[string]string    // calendarNames -> digestOfDays
 }
 
 // zoneAnswer is what LoadZone said. The error is kept too: finding the name
@@ -35,10 +38,8 @@ type zoneAnswer struct {
 	err error
 }
 
-type specKey struct{ expr, zone string }
-
 func newDecoder(file string) *decoder {
-	return &decoder{file: file, places: keyPlaces(), zones: map[string]zoneAnswer{}, specs: map[specKey]*Spec{}}
+	return &decoder{file: file, places: keyPlaces(), zones: map[string]zoneAnswer{}, specs: map[specKey]*Spec{}, days: map[string]string{}}
 }
 
 func (d *decoder) problem(at *yaml.Node, format string, args ...any) {

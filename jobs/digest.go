@@ -93,6 +93,16 @@ type timingForm struct {
 	Schedule []string `json:"schedule,omitempty"`
 	Timezone string   `json:"timezone"`
 	Enabled  bool     `json:"enabled"`
+
+	At      []string      `json:"at,omitempty"`
+	Offset  time.Duration `json:"offset,omitempty"`
+	Start   string        `json:"start,omitempty"`
+	End     string        `json:"end,omitempty"`
+	EveryN  *EveryN       `json:"every_n,omitempty"`
+	DST     *DST          `json:"dst,omitempty"`
+	Only    string        `json:"only,omitempty"` // the days, by digestOfDays
+	Exclude string        `json:"exclude,omitempty"`
+	Shift   Shift         `json:"shift,omitempty"`
 }
 
 type jobForm struct {
@@ -113,6 +123,7 @@ type jobForm struct {
 	CrashRetries    int               `json:"crash_retries,omitempty"`
 	Delivery        Delivery          `json:"delivery,omitempty"`
 	UnroutableAfter time.Duration     `json:"unroutable_after,omitempty"`
+	Jitter          time.Duration     `json:"jitter,omitempty"`
 }
 
 type afterForm struct {
@@ -186,16 +197,83 @@ func retryFormOf(r Retry) retryForm {
 	return form
 }
 
-// timingDigest covers when the job fires.
-func timingDigest(j *Job) string {
+// timingDigest covers when the job fires; only and exclude are the digests of the
+// days of its calendars. Jitter is not in it: it moves no tick.
+func timingDigest(j *Job, only, exclude string) string {
 	texts := make([]string, len(j.Specs))
 	for i, s := range j.Specs {
 		texts[i] = s.String()
 	}
 	slices.Sort(texts)
-	return digestOf(timingForm{
+	form := timingForm{
 		Form: "timing/1", Schedule: slices.Compact(texts), Timezone: j.Timezone, Enabled: j.Enabled,
-	})
+		Offset: j.Offset, Start: instantForm(j.Start), End: instantForm(j.End),
+		Only: only, Exclude: exclude, Shift: j.Shift,
+	}
+	for _, at := range j.At {
+		form.At = append(form.At, instantForm(at))
+	}
+	if j.EveryN.N > 1 { // one in one is all of them
+		form.EveryN = &j.EveryN
+	}
+	if j.DST != (DST{}) {
+		form.DST = &j.DST
+	}
+	return digestOf(form)
+}
+
+func instantForm(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// daysForm is a set of days, however it was written: what the weekdays and the
+// dates of every year make of it, and the years that differ from that.
+type daysForm struct {
+	Week   uint8      `json:"week,omitempty"`
+	Yearly []uint32   `json:"yearly,omitempty"`
+	Years  []yearForm `json:"years,omitempty"`
+}
+
+type yearForm struct {
+	Year int        `json:"year"`
+	Days [12]uint32 `json:"days"` // bit n of a month is day n
+}
+
+// digestOfDays identifies the days that are in one of the calendars, and not how
+// they were written or what they are called; "" when there are no calendars.
+func digestOfDays(calendars []*Calendar) string {
+	if len(calendars) == 0 {
+		return ""
+	}
+	all := unionOf(calendars)
+	regular := newDaySet(all.week, all.yearly, nil)
+	form := daysForm{Week: regular.week}
+	if regular.yearly != (yearMask{}) {
+		form.Yearly = regular.yearly[1:]
+	}
+	from, to := lastYear+1, 0
+	for part := all; part != nil; part = part.or {
+		if len(part.pages) > 0 {
+			from, to = min(from, part.first), max(to, part.first+len(part.pages)-1)
+		}
+	}
+	for year := from; year <= to; year++ {
+		y := yearForm{Year: year}
+		differs := false
+		for m := 1; m <= 12; m++ {
+			first, length := dayNumber(year, m), monthDays(year, m)
+			days := all.month(first, year, m, length)
+			y.Days[m-1] = uint32(days)
+			differs = differs || days != regular.month(first, year, m, length)
+		}
+		if differs {
+			form.Years = append(form.Years, y)
+		}
+	}
+	return digestOf(form)
 }
 
 // scheduleDigest covers every job with everything that shapes its behaviour,
@@ -212,6 +290,7 @@ func scheduleDigest(s *Schedule) string {
 			CrashRetries:    unless(j.CrashRetries, byDefault.CrashRetries),
 			Delivery:        unless(j.Delivery, byDefault.Delivery),
 			UnroutableAfter: unless(j.UnroutableAfter, byDefault.UnroutableAfter),
+			Jitter:          j.Jitter,
 		}
 	}
 	slices.SortFunc(form.Jobs, func(a, b jobForm) int { return strings.Compare(a.Name, b.Name) })

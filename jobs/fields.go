@@ -19,7 +19,7 @@ type jobValue struct {
 }
 
 // sharedFields are the keys that a job and "defaults:" have in common.
-var sharedFields = []field[jobValue]{
+var sharedFields = slices.Concat(sharedTimeFields, []field[jobValue]{
 	{"timeout", readTimeout},
 	{"retry", func(d *decoder, e entry, v *jobValue) { readRetry(d, e, &v.job.Retry) }},
 	{"crash_retries", readCrashRetries},
@@ -32,7 +32,7 @@ var sharedFields = []field[jobValue]{
 	{"env", readEnv},
 	{"dir", readDir},
 	{"user", readUser},
-}
+})
 
 var defaultsShape = shape[jobValue]{what: "defaults", prefix: "defaults.", fields: sharedFields}
 
@@ -44,7 +44,7 @@ var jobShape = shape[jobValue]{
 		{"timezone", readJobZone},
 		{"schedule", readSchedule},
 		{"after", readAfter},
-	}, actionFields(func(v *jobValue) *Action { return &v.job.Action }), []field[jobValue]{
+	}, timeFields, actionFields(func(v *jobValue) *Action { return &v.job.Action }), []field[jobValue]{
 		{"undo", func(d *decoder, e entry, v *jobValue) { readUndo(d, e, &v.job.Undo) }},
 		{"steps", readSteps},
 		{"params", readParams},
@@ -68,6 +68,7 @@ func (d *decoder) readJob(e entry, f *fileValue) *Job {
 	if !ok {
 		return nil
 	}
+	d.checkTimes(found, &v)
 	d.parseSchedule(&v)
 	d.checkActions(e, found, &v.job)
 	checkRelations(d, found, &v.job)
@@ -75,7 +76,7 @@ func (d *decoder) readJob(e entry, f *fileValue) *Job {
 		f.links = append(f.links, link{job: &v.job, at: *v.upstream})
 	}
 	v.job.Digest = definitionDigest(&v.job)
-	v.job.Timing = timingDigest(&v.job)
+	v.job.Timing = timingDigest(&v.job, d.daysOf(v.job.Only), d.daysOf(v.job.Exclude))
 	return &v.job
 }
 
@@ -105,7 +106,7 @@ func (d *decoder) parseSchedule(v *jobValue) {
 		if !ok {
 			continue
 		}
-		spec, err := d.spec(text, v.job.Timezone)
+		spec, err := d.spec(text, &v.job)
 		if err != nil {
 			d.problem(d.resolve(e.value), "%s: %v", e.path(), err)
 			continue
@@ -118,23 +119,6 @@ func (d *decoder) parseSchedule(v *jobValue) {
 		v.job.Specs = append(v.job.Specs, spec)
 		v.job.Places.Specs = append(v.job.Places.Specs, Place{e.value.Line, e.value.Column})
 	}
-}
-
-// spec parses an expression once for all jobs that share it.
-func (d *decoder) spec(text, zone string) (*Spec, error) {
-	key := specKey{text, zone}
-	if s, ok := d.specs[key]; ok {
-		return s, nil
-	}
-	loc, err := d.location(zone)
-	if err != nil {
-		return nil, err
-	}
-	s, err := ParseSpec(text, loc)
-	if err == nil {
-		d.specs[key] = s
-	}
-	return s, err
 }
 
 func readTimeout(d *decoder, e entry, v *jobValue) {

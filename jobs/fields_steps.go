@@ -150,7 +150,7 @@ func kinds(actions []Action) string {
 // checkRelations compares values that must fit each other. The message is put
 // where one of the two was written, and holds both.
 func checkRelations(d *decoder, keys found, j *Job) {
-	for _, starter := range []struct{ key, what string }{{"schedule", "a tick"}, {"after", "a follow-on run"}} {
+	for _, starter := range []struct{ key, what string }{{"schedule", "a tick"}, {"at", "a tick"}, {"after", "a follow-on run"}} {
 		at, ok := keys.get(starter.key)
 		for _, p := range j.Params {
 			if ok && p.Required {

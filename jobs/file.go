@@ -107,7 +107,7 @@ type fileValue struct {
 }
 
 // fileShape lists the keys of a file. The order matters: jobs are read last,
-// when the file's zone, groups and defaults are known.
+// when the file's zone, groups, calendars and defaults are known.
 var fileShape = shape[fileValue]{
 	what: "the file",
 	fields: []field[fileValue]{
@@ -116,6 +116,8 @@ var fileShape = shape[fileValue]{
 		{"redis", readRedis},
 		{"max_wait", readMaxWait},
 		{"groups", readGroups},
+		{"calendars", readCalendars},
+		{"silence", func(d *decoder, e entry, f *fileValue) { d.silence(e, &f.schedule.Silence) }},
 		{"defaults", readDefaults},
 		{"jobs", readJobs},
 	},

@@ -126,6 +126,9 @@ func TestReferenceScheduleShowsEveryKey(t *testing.T) {
 	keys = append(keys, afterShape.keys()...)
 	keys = append(keys, groupShape.keys()...)
 	keys = append(keys, secretShape.keys()...)
+	keys = append(keys, calendarShape.keys()...)
+	keys = append(keys, fromToShape.keys()...)
+	keys = append(keys, dstShape.keys()...)
 	for _, key := range keys {
 		assert.Regexp(t, `(?m)(^|[ #{-])`+key+`:`, string(data))
 	}

@@ -9,7 +9,7 @@ import (
 
 // synonyms are the words that people bring along from other schedulers.
 var synonyms = map[string]string{
-	"cron": "schedule", "cronexpr": "schedule", "when": "schedule", "every": "schedule", "at": "schedule", "spec": "schedule",
+	"cron": "schedule", "cronexpr": "schedule", "when": "schedule", "every": "schedule", "spec": "schedule",
 	"cmd": "command", "exec": "command", "argv": "command", "args": "command", "shell": "run", "script": "run",
 	"environment": "env", "environ": "env", "envs": "env", "tz": "timezone", "location": "timezone", "zone": "timezone",
 	"retries": "retry", "max_attempts": "attempts", "tries": "attempts", "max_retries": "attempts", "delay": "backoff",
@@ -22,6 +22,9 @@ var synonyms = map[string]string{
 	"stages": "steps", "tasks": "steps", "rollback": "undo", "compensate": "undo", "revert": "undo", "depends_on": "after", "needs": "after",
 	"follows": "after", "upstream": "job", "condition": "when", "labels": "nodes", "selector": "nodes", "node_selector": "nodes",
 	"all_nodes": "every_node", "max_concurrency": "max_running", "max_parallel": "max_running", "mutex": "group", "lock": "group",
+	"once": "at", "run_at": "at", "date": "dates", "days": "weekdays", "ical": "ics", "file": "ics", "from": "start", "until": "end", "start_date": "start",
+	"end_date": "end", "not_before": "start", "not_after": "end", "splay": "jitter", "random_delay": "jitter", "every_weeks": "every_n",
+	"daylight_saving": "dst", "holidays": "exclude", "except": "exclude", "blackout": "exclude", "ignore": "silence", "nolint": "silence",
 	"exit_codes": "on", "choices": "enum", "values": "enum", "one_of": "enum", "kind": "type", "path": "file", "variable": "env",
 }
 
@@ -47,6 +50,8 @@ func keyPlaces() map[string]string {
 	add("after", afterShape.keys())
 	add("a group", groupShape.keys())
 	add("a secret", secretShape.keys())
+	add("a calendar", calendarShape.keys())
+	add("dst", dstShape.keys())
 	return places
 }
 

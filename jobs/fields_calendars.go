@@ -1,0 +1,245 @@
+package jobs
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// calendarValue is a calendar while it is read.
+type calendarValue struct {
+	week   uint8
+	yearly yearMask
+	spans  []daySpan
+}
+
+var calendarShape = shape[calendarValue]{
+	what: "a calendar",
+	fields: []field[calendarValue]{
+		{"dates", readDates},
+		{"weekdays", readWeekdays},
+	},
+}
+
+const calendarExpected = "{dates: [2026-12-25, 12-25], weekdays: [sat, sun]}, with one of the two at least"
+
+// readCalendars reads the calendars that jobs may name. One with a mistake in it
+// is known all the same, so that its jobs are not wrong too.
+func readCalendars(d *decoder, e entry, f *fileValue) {
+	entries, ok := d.mapping(e, "calendars.", "calendars by name, such as holidays: {dates: [12-25, 2027-03-26]}")
+	if !ok {
+		return
+	}
+	d.calendars = make(map[string]*Calendar, len(entries))
+	for _, item := range entries {
+		if why := badName("calendar", item.key); why != "" {
+			d.problem(item.at, "%s", why)
+		}
+		before := len(d.problems)
+		var v calendarValue
+		keys, ok := object(d, item, calendarShape.under(item), calendarExpected, &v)
+		c := &Calendar{Name: item.key, days: newDaySet(v.week, v.yearly, v.spans)}
+		switch {
+		case !ok || len(d.problems) > before:
+		case len(keys) == 0:
+			d.problem(item.at, "%s holds no day; expected %s", item.path(), calendarExpected)
+		case c.days.empty():
+			d.problem(item.at, "%s holds no day: what it names is empty", item.path())
+		}
+		d.calendars[item.key] = c
+		f.schedule.Calendars = append(f.schedule.Calendars, c)
+	}
+}
+
+func readDates(d *decoder, e entry, v *calendarValue) {
+	const expected = "a list of dates and ranges, such as [2026-12-25, 12-25, 2026-12-24..2027-01-02]"
+	items, ok := d.list(e, expected)
+	if ok && len(items) == 0 {
+		d.problem(e.value, "%s is an empty list; expected %s", e.path(), expected)
+	}
+	for _, item := range items {
+		if r, ok := d.dates(item); ok {
+			r.addTo(&v.yearly, &v.spans)
+		}
+	}
+}
+
+// dates reads one item of a list of dates.
+func (d *decoder) dates(e entry) (dateRange, bool) {
+	n := d.resolve(e.value)
+	if n.Kind == yaml.MappingNode && !foreignTag(n) {
+		return d.fromTo(e)
+	}
+	text, ok := d.word(e, rangeExpected)
+	if !ok {
+		return dateRange{}, false
+	}
+	r, err := parseDates(text)
+	if err != nil {
+		d.problem(n, "%s is %s: %v", e.path(), quoted(text), err)
+	}
+	return r, err == nil
+}
+
+var fromToShape = shape[dateRange]{
+	what: "a range of dates",
+	fields: []field[dateRange]{
+		{"from", func(d *decoder, e entry, r *dateRange) { r.from = d.date(e) }},
+		{"to", func(d *decoder, e entry, r *dateRange) { r.to = d.date(e) }},
+	},
+}
+
+// fromTo reads a range that is written as a mapping.
+func (d *decoder) fromTo(e entry) (dateRange, bool) {
+	const expected = "{from: 2026-12-24, to: 2027-01-02}"
+	var r dateRange
+	before := len(d.problems)
+	keys, ok := object(d, e, fromToShape.under(e), expected, &r)
+	for _, end := range fromToShape.keys() {
+		if ok && !keys.has(end) {
+			d.problem(e.at, "%s has no %s; expected %s", e.path(), end, expected)
+		}
+	}
+	if !ok || len(d.problems) > before {
+		return dateRange{}, false
+	}
+	if err := r.check(); err != nil {
+		d.problem(e.at, "%s: %v", e.path(), err)
+		return dateRange{}, false
+	}
+	return r, true
+}
+
+// date reads a single date; the zero date when it is wrong.
+func (d *decoder) date(e entry) date {
+	text, ok := d.word(e, dateExpected)
+	if !ok {
+		return date{}
+	}
+	at, err := parseDate(text)
+	if err != nil {
+		d.problem(d.resolve(e.value), "%s is %s: %v", e.path(), quoted(text), err)
+	}
+	return at
+}
+
+// weekdayNames are in the order of weekday.
+var weekdayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+func readWeekdays(d *decoder, e entry, v *calendarValue) {
+	const expected = "a list of mon, tue, wed, thu, fri, sat and sun"
+	items, ok := d.list(e, expected)
+	if ok && len(items) == 0 {
+		d.problem(e.value, "%s is an empty list; expected %s", e.path(), expected)
+	}
+	for _, item := range items {
+		name, ok := d.word(item, "one of mon, tue, wed, thu, fri, sat and sun")
+		if !ok {
+			continue
+		}
+		day := slices.Index(weekdayNames, name)
+		switch {
+		case day < 0:
+			d.problem(d.resolve(item.value), "%s is %s; expected one of mon, tue, wed, thu, fri, sat and sun%s", item.path(), quoted(name), weekdayHint(name))
+		case v.week>>day&1 != 0:
+			d.problem(d.resolve(item.value), "%s: %s is in the list twice", item.path(), name)
+		default:
+			v.week |= 1 << day
+		}
+	}
+}
+
+func weekdayHint(name string) string {
+	lower := strings.ToLower(name)
+	for _, known := range weekdayNames {
+		if strings.HasPrefix(lower, known) {
+			return fmt.Sprintf("; did you mean %q?", known)
+		}
+	}
+	if lower == "weekend" || lower == "weekends" {
+		return "; the weekend is written [sat, sun]"
+	}
+	return ""
+}
+
+// readOnly and readExclude read the calendars that decide on which days a job
+// fires. An empty list takes those of the defaults away.
+func readOnly(d *decoder, e entry, v *jobValue)    { d.calendarList(e, &v.job.Only) }
+func readExclude(d *decoder, e entry, v *jobValue) { d.calendarList(e, &v.job.Exclude) }
+
+func (d *decoder) calendarList(e entry, into *[]*Calendar) {
+	const expected = "the name of a calendar that is declared under calendars:, or a list of them"
+	items := []entry{e}
+	if n := d.resolve(e.value); n.Kind == yaml.SequenceNode {
+		items, _ = d.list(e, expected)
+	}
+	list := make([]*Calendar, 0, len(items))
+	for _, item := range items {
+		name, ok := d.word(item, expected)
+		if !ok {
+			continue
+		}
+		c, ok := d.calendars[name]
+		switch {
+		case !ok:
+			d.unknownCalendar(item, name)
+		case slices.Contains(list, c):
+			d.problem(d.resolve(item.value), "%s: %s is in the list twice", item.path(), quoted(name))
+		default:
+			list = append(list, c)
+		}
+	}
+	*into = list
+	if len(list) == 0 {
+		*into = nil
+	}
+}
+
+func (d *decoder) unknownCalendar(e entry, name string) {
+	declared := sortedKeys(d.calendars)
+	if len(declared) == 0 {
+		d.problem(d.resolve(e.value), "%s: calendar %s is not declared; add it to the file, outside of jobs: calendars: {%s: {dates: [12-25]}}",
+			e.path(), quoted(name), shortened(name))
+		return
+	}
+	d.problem(d.resolve(e.value), "%s: calendar %s is not declared; declared: %s%s",
+		e.path(), quoted(name), shortened(strings.Join(declared, ", ")), didYouMean(name, declared))
+}
+
+// daysOf is digestOfDays, once for each list of calendars of the file.
+func (d *decoder) daysOf(calendars []*Calendar) string {
+	names := calendarNames(calendars)
+	digest, ok := d.days[names]
+	if !ok {
+		digest = digestOfDays(calendars)
+		d.days[names] = digest
+	}
+	return digest
+}
+
+// silence reads ids of warnings.
+func (d *decoder) silence(e entry, into *[]string) {
+	const expected = `a list of ids of warnings, such as ["dst-touches"]`
+	items, ok := d.list(e, expected)
+	if !ok {
+		return
+	}
+	known := lintIDs()
+	ids := make([]string, 0, len(items))
+	for _, item := range items {
+		id, ok := d.word(item, "the id of a warning")
+		switch {
+		case !ok:
+		case !slices.Contains(known, id):
+			d.problem(d.resolve(item.value), "%s is %s, which is no id of a warning; expected one of %s%s",
+				item.path(), quoted(id), strings.Join(known, ", "), didYouMean(id, known))
+		case slices.Contains(ids, id):
+			d.problem(d.resolve(item.value), "%s: %s is in the list twice", item.path(), quoted(id))
+		default:
+			ids = append(ids, id)
+		}
+	}
+	*into = ids
+}
