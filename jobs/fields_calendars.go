@@ -125,8 +125,8 @@ func (d *decoder) date(e entry) date {
 	return at
 }
 
-// weekdayNames are in the order of weekday.
-var weekdayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+// weekdayKeys are in the order of weekday.
+var weekdayKeys = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 func readWeekdays(d *decoder, e entry, v *calendarValue) {
 	const expected = "a list of mon, tue, wed, thu, fri, sat and sun"
@@ -139,7 +139,7 @@ func readWeekdays(d *decoder, e entry, v *calendarValue) {
 		if !ok {
 			continue
 		}
-		day := slices.Index(weekdayNames, name)
+		day := slices.Index(weekdayKeys, name)
 		switch {
 		case day < 0:
 			d.problem(d.resolve(item.value), "%s is %s; expected one of mon, tue, wed, thu, fri, sat and sun%s", item.path(), quoted(name), weekdayHint(name))
@@ -153,7 +153,7 @@ func readWeekdays(d *decoder, e entry, v *calendarValue) {
 
 func weekdayHint(name string) string {
 	lower := strings.ToLower(name)
-	for _, known := range weekdayNames {
+	for _, known := range weekdayKeys {
 		if strings.HasPrefix(lower, known) {
 			return fmt.Sprintf("; did you mean %q?", known)
 		}

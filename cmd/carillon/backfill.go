@@ -73,7 +73,7 @@ func (a *app) pastTicks(name string, o backfillOptions) (*jobs.Job, []time.Time,
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(job.Specs) == 0 {
+	if !job.Ticks() {
 		return nil, nil, fail(exitRefused, "%s has no schedule: there are no ticks to run", name).
 			withHint("`carillon trigger %s` starts it", name)
 	}
