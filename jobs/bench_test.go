@@ -62,7 +62,7 @@ func BenchmarkParseSpec(b *testing.B) {
 }
 
 func BenchmarkZoneTable(b *testing.B) {
-	loc, err := time.LoadLocation("America/New_York")
+	loc, err := LoadZone("America/New_York")
 	if err != nil {
 		b.Fatal(err)
 	}

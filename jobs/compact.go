@@ -36,6 +36,9 @@ func relocate(v reflect.Value) {
 		if _, shared := v.Interface().(*Calendar); shared || v.IsNil() {
 			return
 		}
+		if _, shared := v.Interface().(*time.Location); shared {
+			return // by its address, which is what its table is found by
+		}
 		if spec, ok := v.Interface().(*Spec); ok {
 			moved := *spec // its zone is shared by all and stays
 			moved.expr = strings.Clone(spec.expr)

@@ -22,15 +22,16 @@ type decoder struct {
 	budget int  // what is left for aliases to expand to
 	spent  bool // the budget ran out; said once
 
-	places map[string]string // key -> the mapping it belongs to, for hints
-	zones  map[string]zoneAnswer
-	specs  map[specKey]*Spec
+	places   map[string]string // key -> the mapping it belongs to, for hints
+	database *Zones
+	zones    map[string]zoneAnswer
+	specs    map[specKey]*Spec
 
 	calendars map[string]*Calendar // by name; those with a mistake too
 	days      map[string]string    // calendarNames -> digestOfDays
 }
 
-// zoneAnswer is what LoadZone said. The error is kept too: finding the name
+// zoneAnswer is what the zone database said. The error is kept too: finding the name
 // that was meant takes a while, and a generated file may repeat the mistake in
 // every job.
 type zoneAnswer struct {
@@ -39,7 +40,7 @@ type zoneAnswer struct {
 }
 
 func newDecoder(file string) *decoder {
-	return &decoder{file: file, places: keyPlaces(), zones: map[string]zoneAnswer{}, specs: map[specKey]*Spec{}, days: map[string]string{}}
+	return &decoder{file: file, places: keyPlaces(), database: EmbeddedZones(), zones: map[string]zoneAnswer{}, specs: map[specKey]*Spec{}, days: map[string]string{}}
 }
 
 func (d *decoder) problem(at *yaml.Node, format string, args ...any) {

@@ -68,6 +68,7 @@ func (d *decoder) readJob(e entry, f *fileValue) *Job {
 	if !ok {
 		return nil
 	}
+	v.job.Location, _ = d.location(v.job.Timezone) // a wrong name was reported where it stands
 	d.checkTimes(found, &v)
 	d.parseSchedule(&v)
 	d.checkActions(e, found, &v.job)

@@ -21,10 +21,17 @@ const MaxFileSize = 4 << 20
 // Version is the version of the file format this package reads.
 const Version = 1
 
+// Option changes how Load and Parse read a file.
+type Option func(*decoder)
+
+// WithZones takes the time zones of the file from that database. The default is
+// EmbeddedZones.
+func WithZones(z *Zones) Option { return func(d *decoder) { d.database = z } }
+
 // Load reads and checks the schedule file at path. Everything that is wrong
 // with its content comes back at once, as a *FileError; a file that cannot be
 // read at all is an error that wraps the one of the file system.
-func Load(path string) (*Schedule, error) {
+func Load(path string, options ...Option) (*Schedule, error) {
 	data, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read schedule: %w: name another file with --file or $CARILLON_FILE", err)
@@ -32,7 +39,7 @@ func Load(path string) (*Schedule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read schedule: %w", err)
 	}
-	s, err := Parse(path, data)
+	s, err := Parse(path, data, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +60,12 @@ func readFile(path string) ([]byte, error) {
 
 // Parse checks the text of a schedule file; name stands for the file in
 // messages. Errors are as with Load.
-func Parse(name string, data []byte) (*Schedule, error) {
+func Parse(name string, data []byte, options ...Option) (*Schedule, error) {
 	d := newDecoder(name)
-	s := &Schedule{Timezone: "UTC", MaxWait: defaultMaxWait, byName: map[string]*Job{}}
+	for _, option := range options {
+		option(d)
+	}
+	s := &Schedule{Timezone: "UTC", Location: time.UTC, Zoneinfo: d.database.Version(), MaxWait: defaultMaxWait, byName: map[string]*Job{}}
 	if doc := d.parse(data); doc != nil {
 		d.allow(doc)
 		d.schedule(doc, s)
@@ -165,7 +175,7 @@ func (d *decoder) zone(e entry, name *string) {
 func (d *decoder) location(name string) (*time.Location, error) {
 	known, ok := d.zones[name]
 	if !ok {
-		known.loc, known.err = LoadZone(name)
+		known.loc, known.err = d.database.Load(name)
 		d.zones[name] = known
 	}
 	return known.loc, known.err

@@ -10,6 +10,8 @@ type Schedule struct {
 	Path      string         // as given to Load; "" for Parse
 	Revision  int64          // reserved for later work; 0
 	Timezone  string         // the file's zone, "UTC" by default
+	Location  *time.Location // that Timezone names
+	Zoneinfo  string         // version of the zone database that the times come from; see Zones.Version
 	Redis     string         // redis.url, "" when the file names none
 	MaxWait   time.Duration  // a run that waited longer goes first, whatever its priority; default 10 m
 	Groups    map[string]int // groups: how many runs of a group's jobs may be unfinished at once
@@ -84,7 +86,8 @@ type Job struct {
 	Digest string // 16 hex digits over what an attempt executes; a run carries it
 	Timing string // 16 hex digits over when the job fires; its cursor carries it
 
-	Places Places `json:"-"`
+	Location *time.Location `json:"-"` // that Timezone names; shared
+	Places   Places         `json:"-"`
 }
 
 // CatchUpPolicy says which of the ticks that nobody decided in time still run.

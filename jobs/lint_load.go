@@ -63,12 +63,8 @@ func lintCrowdedMinute(l *linter) {
 			}
 		}
 	}
-	loc, err := LoadZone(l.schedule.Timezone)
-	if err != nil {
-		loc = time.UTC
-	}
 	l.warn("%d jobs fire at %s (%s, ...), the most in one minute of the coming week; spread them with H, such as \"H 2 * * *\", or with jitter:; `carillon load` shows which",
-		counts[peak], at.In(loc).Format(lintTick+" MST"), strings.Join(names, ", "))
+		counts[peak], at.In(l.schedule.Location).Format(lintTick+" MST"), strings.Join(names, ", "))
 }
 
 // shortestGap is the shortest time between two of the job's next ticks, as far as

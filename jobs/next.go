@@ -104,11 +104,12 @@ func (j *Job) Ticks() bool { return len(j.Specs) > 0 || len(j.At) > 0 }
 
 // Zone is the time zone the job's times are shown in.
 func (j *Job) Zone() *time.Location {
-	if len(j.Specs) > 0 {
+	switch {
+	case j.Location != nil:
+		return j.Location
+	case len(j.Specs) > 0:
 		return j.Specs[0].loc
+	default:
+		return time.UTC
 	}
-	if loc, err := LoadZone(j.Timezone); err == nil {
-		return loc
-	}
-	return time.UTC
 }

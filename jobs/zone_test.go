@@ -132,7 +132,9 @@ func TestForeignLocations(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, "2026-07-01T15:00:00Z", got.Format(time.RFC3339))
 
-	loaded, err := time.LoadLocation("America/New_York")
+	data, err := readEmbedded("America/New_York")
+	require.NoError(t, err)
+	loaded, err := time.LoadLocationFromTZData("America/New_York", data)
 	require.NoError(t, err)
 	got, ok = parse(t, "30 2 * * *", loaded).Next(time.Date(2026, 3, 7, 12, 0, 0, 0, time.UTC))
 	require.True(t, ok)

@@ -1,71 +1,30 @@
 package jobs
 
 import (
-	_ "embed"
 	"errors"
 	"fmt"
 	"regexp"
 	"strings"
-	"sync"
-	"time"
-	_ "time/tzdata" // a bare container has no zones of its own
 )
 
-// loadedZones remembers what LoadZone found: name -> *loadedZone. It is a pure
-// memo: what it holds follows from the name, and only names that exist get in.
-var loadedZones sync.Map
-
-type loadedZone struct {
-	loc  *time.Location
-	zone *zone
-}
-
-// LoadZone is the time zone of that IANA name. The same name gives the same
-// *time.Location. Names that mean the host's own zone ("Local", "localtime",
-// "") are errors, because nodes on different hosts would disagree; so are the
-// "right/" zones, which count leap seconds. The error for an unknown name
-// offers the nearest one.
-func LoadZone(name string) (*time.Location, error) {
-	if known, ok := loadedZones.Load(name); ok {
-		return known.(*loadedZone).loc, nil
-	}
+// checkZoneName refuses names that are in no database, or should not be.
+func checkZoneName(name string) error {
 	switch top, _, _ := strings.Cut(name, "/"); {
 	case name == "":
-		return nil, errors.New(`time zone "": expected a name such as "Europe/Berlin" or "UTC"`)
+		return errors.New(`time zone "": expected a name such as "Europe/Berlin" or "UTC"`)
 	case strings.EqualFold(name, "local"), name == "localtime", name == "posixrules", name == "Factory":
-		return nil, fmt.Errorf("time zone %q: every host would read the schedule in its own zone; expected a name such as \"Europe/Berlin\" or \"UTC\"", name)
+		return fmt.Errorf("time zone %q: every host would read the schedule in its own zone; expected a name such as \"Europe/Berlin\" or \"UTC\"", name)
 	case top == "right", top == "posix":
-		return nil, fmt.Errorf("time zone %q: expected the name without %q", name, top+"/")
+		return fmt.Errorf("time zone %q: expected the name without %q", name, top+"/")
 	case !zoneName.MatchString(name):
-		return nil, unknownZone(name)
+		return unknownZone(name)
 	}
-	loc, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, unknownZone(name)
-	}
-	known, _ := loadedZones.LoadOrStore(name, &loadedZone{loc, newZone(loc)})
-	return known.(*loadedZone).loc, nil
+	return nil
 }
 
 // zoneName is how names in the zone database look. Anything else is no file to
 // go looking for.
 var zoneName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,3}$`)
-
-// zoneOf is the table of a location: the shared one where LoadZone made it.
-func zoneOf(loc *time.Location) *zone {
-	if loc == time.UTC {
-		return utcZone
-	}
-	if known, ok := loadedZones.Load(loc.String()); ok {
-		if known := known.(*loadedZone); known.loc == loc {
-			return known.zone
-		}
-	}
-	return newZone(loc)
-}
-
-//go:embed zonenames.txt
-var zoneNameList string
 
 // fixedOffset finds names like "+02:00", "UTC+2" and "GMT-05".
 var fixedOffset = regexp.MustCompile(`^(?i:UTC|GMT)?([+-])0?(\d{1,2})(:?00)?$`)
@@ -90,7 +49,7 @@ func unknownZone(name string) error {
 // guessZone is the zone that was most likely meant: the same name in other
 // letters, the city alone, or a slip of the pen.
 func guessZone(name string) string {
-	names := strings.Fields(zoneNameList)
+	names := ZoneNames()
 	plain := func(s string) string {
 		return strings.ToLower(strings.NewReplacer(" ", "_", "-", "_").Replace(strings.TrimSpace(s)))
 	}

@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-	_ "time/tzdata" // a bare host may have no zones, and jobs name them
 
 	"golang.org/x/term"
 

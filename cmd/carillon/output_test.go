@@ -117,7 +117,7 @@ func TestYAMLIsTheSameDocument(t *testing.T) {
 }
 
 func TestStampIsMillisecondsInItsZone(t *testing.T) {
-	ny, err := time.LoadLocation("America/New_York")
+	ny, err := jobs.LoadZone("America/New_York")
 	require.NoError(t, err)
 	at := time.Date(2026, 7, 1, 2, 0, 0, 0, ny)
 	assert.Equal(t, `"2026-07-01T06:00:00.000Z"`, string(compactJSON(utc(at))))
