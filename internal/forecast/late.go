@@ -57,7 +57,8 @@ func Late(list []*jobs.Job, since, now time.Time) []Fate {
 		}
 	}
 	// A leader takes what is overdue longest first, which matters to jobs of one group.
-	slices.SortStableFunc(order, func(a, b int) int { return decided[a][0].Tick.Compare(decided[b][0].Tick) })
+	overdue := func(i int) time.Time { return list[i].Starts(decided[i][0].Tick) }
+	slices.SortStableFunc(order, func(a, b int) int { return overdue(a).Compare(overdue(b)) })
 	fates := make([][]Fate, len(list))
 	taken := map[string]int{}
 	for _, i := range order {
@@ -92,7 +93,7 @@ func fare(job *jobs.Job, ds []jobs.Decision, now time.Time, taken map[string]int
 				replace(fates)
 			}
 			if f.Outcome == Runs {
-				f.Reason = whyLate(job, now.Sub(d.Tick))
+				f.Reason = whyLate(job, now.Sub(job.Starts(d.Tick)))
 			}
 		}
 		fates = append(fates, f)
