@@ -18,6 +18,7 @@ import (
 // app is one invocation: the streams and the few things of the world that a
 // test replaces, and the flags every command shares.
 type app struct {
+	stdin                io.Reader
 	stdout, stderr       io.Writer
 	stdoutTTY, stderrTTY bool
 	width                int // columns of the terminal behind stdout; 0 without one
@@ -100,7 +101,7 @@ func (a *app) root() *cobra.Command {
 			a.jobsCommand(), a.runsCommand(), a.runCommand(), a.logsCommand(),
 			a.ledgerCommand(), a.nodesCommand(), a.watchCommand(), a.healthcheckCommand(),
 		}},
-		{"Check, without Redis", []*cobra.Command{a.validateCommand(), a.nextCommand()}},
+		{"Check, without Redis", []*cobra.Command{a.validateCommand(), a.nextCommand(), a.planCommand()}},
 		{"Help", []*cobra.Command{a.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})

@@ -6,12 +6,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"carillon/internal/forecast"
 	"carillon/jobs"
 )
 
 type backfillOptions struct {
 	from, to string
 	force    bool
+	dryRun   bool
 }
 
 func (a *app) backfillCommand() *cobra.Command {
@@ -22,9 +24,11 @@ func (a *app) backfillCommand() *cobra.Command {
 		long: `Run the ticks of a job from --from to --to, both included, that did not run. A tick
 has the id it would have had: what ran is not run again. The leader starts them one
 after the other, and beside each other with overlap: allow. Ticks older than the
-job's ledger are refused without --force: nobody knows whether they ran.`,
-		example: `  carillon backfill backup --from 2026-11-20T00:00:00Z --to 2026-11-22T00:00:00Z
-  carillon next backup --from 2026-11-19T23:59:59Z     # which ticks that would be
+job's ledger are refused without --force: nobody knows whether they ran.
+
+--dry-run lists the ticks instead, those that ran among them, and needs no Redis.`,
+		example: `  carillon backfill backup --from 2026-11-20T00:00:00Z --to 2026-11-22T00:00:00Z --dry-run
+  carillon backfill backup --from 2026-11-20T00:00:00Z --to 2026-11-22T00:00:00Z
   carillon runs --job backup --status queued`,
 		args:     exactlyOne("one job"),
 		complete: a.completeOneJob,
@@ -33,12 +37,16 @@ job's ledger are refused without --force: nobody knows whether they ran.`,
 			if err != nil {
 				return err
 			}
+			if o.dryRun {
+				return a.previewTicks(job, ticks)
+			}
 			return a.withStore(cmd.Context(), func(st store) error { return a.backfill(cmd.Context(), st, job, ticks, o.force) })
 		},
 	})
 	cmd.Flags().StringVar(&o.from, "from", "", "the first `TIME`, RFC 3339")
 	cmd.Flags().StringVar(&o.to, "to", "", "the last `TIME`, RFC 3339")
 	cmd.Flags().BoolVar(&o.force, "force", false, "take ticks that are older than the ledger: they may have run")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only list the ticks")
 	for _, name := range []string{"from", "to"} {
 		mustComplete(cmd, name, cobra.NoFileCompletions)
 	}
@@ -104,6 +112,24 @@ func ticksBetween(job *jobs.Job, from, to time.Time) (ticks []time.Time, all boo
 		ticks = append(ticks, at)
 	}
 	return ticks, true
+}
+
+// previewTicks lists what a backfill is about. Which of the ticks ran only Redis
+// knows, and it sorts them out when it is asked.
+func (a *app) previewTicks(job *jobs.Job, ticks []time.Time) error {
+	v := voice{job: job.Name, loc: job.Zone(), notes: notesOf(job)} // jitter is for ticks that come in time
+	list := make([]forecast.Tick, len(ticks))
+	for i, at := range ticks {
+		list[i] = forecast.Tick{At: at, Previous: at.Add(-time.Second)}
+		if i > 0 {
+			list[i].Previous = ticks[i-1]
+		}
+	}
+	if err := a.showTicks([]voice{v}, list); err != nil {
+		return err
+	}
+	a.say("%s of %s; those that ran before would not run again", count(len(ticks), "tick"), job.Name)
+	return nil
 }
 
 type backfillView struct {

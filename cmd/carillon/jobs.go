@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +38,7 @@ func (a *app) jobs(ctx context.Context) error {
 		if paused {
 			view.Paused = viewPause(p)
 		}
-		t.add(job.Name, scheduleWords(job, view), job.Timezone, nextWords(job, view), lastWords(view, now), pauseCell(p, paused), job.Description)
+		t.add(job.Name, orDash(whenWords(job)), job.Timezone, nextWords(job, view), lastWords(view, now), pauseCell(p, paused), job.Description)
 		if paused {
 			t.paint(5, yellow)
 		}
@@ -80,15 +77,6 @@ func lastMoment(r jobs.Run) time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-// scheduleWords are when a job starts: by its schedule, after another job, or "-".
-func scheduleWords(job *jobs.Job, v jobView) string {
-	words := v.Schedule
-	if job.After != nil {
-		words = append(slices.Clip(words), fmt.Sprintf("after %s (%s)", job.After.Job, job.After.When))
-	}
-	return orDash(strings.Join(words, ", "))
 }
 
 func nextWords(job *jobs.Job, v jobView) string {

@@ -19,6 +19,7 @@ func main() { os.Exit(int(realMain())) }
 func realMain() exitCode {
 	redisstore.SilenceClientLog() // what fails is said here, once and in words
 	a := &app{
+		stdin:    os.Stdin,
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
 		getenv:   os.Getenv,

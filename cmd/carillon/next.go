@@ -126,6 +126,9 @@ func (a *app) next(o nextOptions, names []string) error {
 	if len(ticks) == maxNext && o.until != "" && !o.hasCount {
 		a.say("these are the first %d: give a nearer --until, or --from the last of them", maxNext)
 	}
+	if len(ticks) == 0 {
+		a.say("nothing fires")
+	}
 	return a.showTicks(voices, ticks)
 }
 
@@ -278,9 +281,6 @@ func (a *app) showTicks(voices []voice, ticks []forecast.Tick) error {
 		}
 		t.add(at.Format(tickLayout), orDash(in), orDash(v.job), note)
 		t.paint(3, yellow)
-	}
-	if len(ticks) == 0 {
-		a.say("nothing fires")
 	}
 	return a.list(items, t)
 }

@@ -53,6 +53,11 @@ func (a *app) schedule() (*jobs.Schedule, error) {
 // scheduleFailed puts an error of loading the schedule file into words.
 func (a *app) scheduleFailed(err error) *exitError {
 	path, named := a.path()
+	return loadFailed(path, named, err)
+}
+
+// loadFailed is scheduleFailed of any file; named says that somebody named it.
+func loadFailed(path string, named bool, err error) *exitError {
 	var bad *jobs.FileError
 	switch {
 	case errors.As(err, &bad):

@@ -26,7 +26,13 @@ const (
 // including Until.
 type Diff struct {
 	From, Until time.Time
+	Keys        []string  // what differs outside of jobs: keys of the file, such as "max_wait"
 	Jobs        []JobDiff // in the order of the new file, then what only the old one has
+}
+
+// Empty reports whether the edit changes nothing.
+func (d *Diff) Empty() bool {
+	return len(d.Keys) == 0 && !slices.ContainsFunc(d.Jobs, func(j JobDiff) bool { return j.Change != Unchanged })
 }
 
 // JobDiff is what an edit does to one job. Its lists are in the order of time.
@@ -62,11 +68,12 @@ func (d *JobDiff) Restarts() bool {
 // Compare is what an edit of a schedule, from old to edited, does to the ticks
 // after from, up to and including until.
 //
-// A job of which an endless number of ticks changes is compared up to a bound:
-// limit ticks of all jobs together, shared among those that are compared, but at
-// least a thousand of each. Then JobDiff.Cut says how far.
+// A job that fires each second has more ticks than anybody wants to wait for, so
+// a job is compared up to a bound: limit ticks of all jobs together, shared among
+// those that are compared, but at least leastOfAJob and at most mostOfAJob of each.
+// Then JobDiff.Cut says how far.
 func Compare(old, edited *jobs.Schedule, from, until time.Time, limit int) Diff {
-	d := Diff{From: from, Until: until}
+	d := Diff{From: from, Until: until, Keys: changedFileKeys(old, edited)}
 	for _, job := range edited.Jobs {
 		d.Jobs = append(d.Jobs, comparePair(job.Name, old.Job(job.Name), job))
 	}
@@ -82,14 +89,21 @@ func Compare(old, edited *jobs.Schedule, from, until time.Time, limit int) Diff 
 			changing++
 		}
 	}
-	share := limit / max(1, changing)
+	share := min(max(leastOfAJob, limit/max(1, changing)), mostOfAJob)
 	for i := range d.Jobs {
 		if j := &d.Jobs[i]; j.ticksMayChange() {
-			j.compareTicks(from, until, max(1000, share))
+			j.compareTicks(from, until, share)
 		}
 	}
 	return d
 }
+
+// The bounds of how many ticks of one job are compared, old and new ones. The upper
+// one is a month of a job that fires each minute at another second.
+const (
+	leastOfAJob = 1000
+	mostOfAJob  = 100_000
+)
 
 // comparePair says in a word what became of a job.
 func comparePair(name string, old, edited *jobs.Job) JobDiff {
@@ -118,10 +132,11 @@ func comparePair(name string, old, edited *jobs.Job) JobDiff {
 	return d
 }
 
-// ticksMayChange reports whether the ticks of the job are worth comparing: equal
-// timing digests mean equal ticks.
+// ticksMayChange reports whether the ticks of the job are worth comparing: there
+// are some, and equal timing digests mean equal ticks.
 func (d *JobDiff) ticksMayChange() bool {
-	return d.Change != Unchanged && d.Change != Redefined
+	some := d.Old != nil && d.Old.Ticks() || d.New != nil && d.New.Ticks()
+	return some && d.Change != Unchanged && d.Change != Redefined
 }
 
 // markRenamed pairs jobs that were removed with added ones that do the same at the

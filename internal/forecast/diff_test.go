@@ -119,6 +119,21 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+func TestAFileWithoutAChangeIsAnEmptyDiff(t *testing.T) {
+	base := "redis: {url: 'redis://a:1'}\njobs:\n  a: {schedule: '@daily', run: echo}"
+	compare := func(edited string) Diff {
+		return Compare(parse(t, base), parse(t, edited), noon, noon.Add(week), 1000)
+	}
+	same := compare("# another comment\ntimezone: UTC\n" + base)
+	assert.True(t, same.Empty())
+	other := compare("max_wait: 1m\n" + strings.Replace(base, "a:1", "b:1", 1))
+	assert.False(t, other.Empty())
+	assert.Equal(t, []string{"redis", "max_wait"}, other.Keys)
+	zone := compare("timezone: Europe/Berlin\n" + base)
+	assert.False(t, zone.Empty())
+	assert.Empty(t, zone.Keys)
+}
+
 func minutes(sign string, after time.Time, n int) (out []string) {
 	for i := range n {
 		out = append(out, sign+after.Add(time.Duration(i+1)*time.Minute).Format("02 15:04"))
@@ -219,7 +234,7 @@ func drawTimes(rt *rapid.T, t testing.TB, what string) *jobs.Schedule {
 // TestEveryFieldOfAJobIsCompared keeps the table of keys complete: a field is in it,
 // or it is one of those that follow from the others or say when the job fires.
 func TestEveryFieldOfAJobIsCompared(t *testing.T) {
-	elsewhere := strings.Fields(`Name Line Enabled Digest Timing Followers Silence
+	elsewhere := strings.Fields(`Name Line Places Enabled Digest Timing Followers Silence
 		Specs Timezone At DST Offset Start End EveryN Only Exclude Shift`)
 	job := reflect.TypeFor[jobs.Job]()
 	for i := range job.NumField() {

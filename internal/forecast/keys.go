@@ -54,3 +54,16 @@ func changedKeys(old, edited *jobs.Job) []string {
 	}
 	return changed
 }
+
+// changedFileKeys are the keys outside of jobs that differ and that no job shows:
+// its zone, its group and its calendars are its own.
+func changedFileKeys(old, edited *jobs.Schedule) []string {
+	var changed []string
+	if old.Redis != edited.Redis {
+		changed = append(changed, "redis")
+	}
+	if old.MaxWait != edited.MaxWait {
+		changed = append(changed, "max_wait")
+	}
+	return changed
+}
