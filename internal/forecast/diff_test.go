@@ -235,7 +235,7 @@ func drawTimes(rt *rapid.T, t testing.TB, what string) *jobs.Schedule {
 // or it is one of those that follow from the others or say when the job fires.
 func TestEveryFieldOfAJobIsCompared(t *testing.T) {
 	elsewhere := strings.Fields(`Name Line Places Enabled Digest Timing Followers Silence
-		Specs Timezone At DST Offset Start End EveryN Only Exclude Shift`)
+		Specs Timezone Location At DST Offset Start End EveryN Only Exclude Shift`)
 	job := reflect.TypeFor[jobs.Job]()
 	for i := range job.NumField() {
 		f := job.Field(i)
