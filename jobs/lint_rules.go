@@ -6,7 +6,7 @@ var lintRules = []lintRule{
 	{id: "after-disabled", meaning: "a job follows one that is disabled, so that nothing starts it", job: lintAfterDisabled},
 	{id: "catch-up-max", meaning: "catch_up: all, but its window holds more ticks than its max lets run", job: lintCatchUpMax},
 	{id: "crowded-minute", meaning: "40 jobs or more fire in one and the same minute of the coming week", file: lintCrowdedMinute},
-	{id: "daily-without-zone", meaning: "@daily, @weekly and the like, and no timezone: says whose midnight is meant", file: lintDailyWithoutZone},
+	{id: "daily-without-zone", meaning: "@daily, @weekly and the like in a file without a timezone: their midnight is that of UTC", file: lintDailyWithoutZone},
 	{id: "dom-and-dow", meaning: "a day of month and a day of week: it fires when either matches", job: lintDomAndDow},
 	{id: "dst-touches", meaning: "a time of day that the clock changes of the coming two years take away or show twice", job: lintDSTTouches},
 	{id: "every-drifts", meaning: "@every that does not divide a day fires at other times on each day", job: lintEveryDrifts},

@@ -206,10 +206,10 @@ func lintDailyWithoutZone(l *linter) {
 	}
 	others := ""
 	if more > 0 {
-		others = fmt.Sprintf(", and so of %d other %s", more, plural(more, "job"))
+		others = fmt.Sprintf(", and that of %d other %s,", more, plural(more, "job"))
 	}
 	l.job = first
-	l.warnSpec(spec, "the midnight of %s%s is that of UTC, because no zone is named; write timezone: at the top of the file, UTC too if it is meant",
+	l.warnSpec(spec, "the midnight of %s%s is midnight in UTC, because no zone is named; write timezone: at the top of the file, UTC too if it is meant",
 		quoted(first.Specs[spec].String()), others)
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,17 +79,25 @@ func splitFlags(cmd *cobra.Command) (own, shared *pflag.FlagSet) {
 	return own, shared
 }
 
+// topics are what there is help about beside the commands.
+var topics = map[string]func() string{"lint": lintHelp}
+
 // helpCommand is `carillon help [COMMAND]`. Unlike cobra's own it knows that a
 // command it cannot find is an error.
 func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
-		Short: "Help about a command",
+		Short: "Help about a command, or about lint: the warnings of validate",
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && topics[args[0]] != nil {
+				_, err := io.WriteString(a.stdout, topics[args[0]]())
+				return err
+			}
 			cmd, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
 				word := strings.Join(rest, " ")
-				return fail(exitUsage, "no help about %q%s", word, didYouMean("", word, commandNames(root))).at(root)
+				known := slices.AppendSeq(commandNames(root), maps.Keys(topics))
+				return fail(exitUsage, "no help about %q%s", word, didYouMean("", word, known)).at(root)
 			}
 			cmd.InitDefaultHelpFlag()
 			return cmd.Help()

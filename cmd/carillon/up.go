@@ -277,10 +277,13 @@ func (a *app) introduce(ctx context.Context, node *carillon.Node, o upOptions, l
 	}
 	if o.log == logJSON {
 		log.Info("up", bannerAttrs(s)...)
-		return
+	} else {
+		for _, line := range banner(s) {
+			a.say("%s", line)
+		}
 	}
-	for _, line := range banner(s) {
-		a.say("%s", line)
+	if n := len(s.schedule.Lint(s.now)); n > 0 {
+		log.Info("the schedule has " + count(n, "warning") + ": carillon validate")
 	}
 }
 
