@@ -157,6 +157,7 @@ func readMaxWait(d *decoder, e entry, f *fileValue) {
 func readFileZone(d *decoder, e entry, f *fileValue) {
 	f.schedule.ZoneAt = Place{e.value.Line, e.value.Column}
 	d.zone(e, &f.schedule.Timezone)
+	f.schedule.Location, _ = d.location(f.schedule.Timezone) // a wrong name was reported
 }
 
 // zone reads a time zone into name and remembers its location.
