@@ -102,6 +102,7 @@ func (a *app) root() *cobra.Command {
 			a.ledgerCommand(), a.nodesCommand(), a.watchCommand(), a.healthcheckCommand(),
 		}},
 		{"Check, without Redis", []*cobra.Command{a.validateCommand(), a.nextCommand(), a.planCommand()}},
+		{"Come from elsewhere", []*cobra.Command{a.importCommand()}},
 		{"Help", []*cobra.Command{a.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
