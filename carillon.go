@@ -27,6 +27,9 @@ type Options struct {
 	File string
 	// Schedule is used instead of File, and never changes.
 	Schedule *jobs.Schedule
+	// Zoneinfo is where the time zones of File come from: "embedded" or "host", see
+	// jobs.OpenZones. All nodes should have the same. Default "embedded".
+	Zoneinfo string
 	// Funcs are the handlers of the jobs with "func:", by name.
 	Funcs map[string]Func
 
@@ -120,6 +123,8 @@ func (o *Options) fill() error {
 		bad("no schedule: set File or Schedule")
 	case o.File != "" && o.Schedule != nil:
 		bad("File and Schedule are both set: one of them is the schedule")
+	case o.File == "" && o.Zoneinfo != "":
+		bad("Zoneinfo is set, and Schedule has its zones already: give them to jobs.Parse")
 	}
 	if o.Node == "" {
 		o.Node = DefaultNodeName()

@@ -31,7 +31,7 @@ func (h *heartbeat) soon() {
 func (h *heartbeat) once(ctx context.Context) error {
 	n := h.node
 	namesake, err := n.store.Heartbeat(ctx, jobs.Node{Slots: n.opts.Slots, Running: h.exec.Running(), StartedAt: n.started,
-		Version: Version(), Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.Schedule().Routes(n.opts.Pool, n.opts.Labels)},
+		Version: Version(), Zoneinfo: n.Schedule().Zoneinfo, Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.Schedule().Routes(n.opts.Pool, n.opts.Labels)},
 		n.definitions.all())
 	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running()}
 	if err == nil {

@@ -22,6 +22,7 @@ import (
 // and executes runs. Any number may live in one process.
 type Node struct {
 	opts        Options
+	zones       *jobs.Zones // of the schedule file
 	boot        string
 	log         *slog.Logger
 	definitions *definitions
@@ -64,12 +65,15 @@ func New(opts Options) (*Node, error) {
 	if err := opts.fill(); err != nil {
 		return nil, fmt.Errorf("carillon: %w", err)
 	}
+	zones, err := jobs.OpenZones(opts.Zoneinfo)
+	if err != nil {
+		return nil, fmt.Errorf("carillon: %w", err)
+	}
 	sched := opts.Schedule
 	var source [sha256.Size]byte
 	if sched == nil {
 		source = sourceSum(opts.File)
-		var err error
-		if sched, err = jobs.Load(opts.File); err != nil {
+		if sched, err = jobs.Load(opts.File, jobs.WithZones(zones)); err != nil {
 			return nil, err
 		}
 	}
@@ -85,6 +89,7 @@ func New(opts Options) (*Node, error) {
 	}
 	return &Node{
 		opts:        opts,
+		zones:       zones,
 		boot:        newBoot(),
 		log:         opts.Logger,
 		definitions: newDefinitions(sched),

@@ -247,6 +247,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	for says, o := range map[string]carillon.Options{
 		"no schedule":                       {Redis: "redis://h"},
 		"both set":                          {Redis: "redis://h", Schedule: s, File: "x"},
+		"Zoneinfo is set, and Schedule has": {Redis: "redis://h", Schedule: s, Zoneinfo: "host"},
+		"zoneinfo \"hots\": expected embedded or host; did you mean \"host\"?": {Redis: "redis://h", File: "x", Zoneinfo: "hots"},
 		"no Redis":                          {Schedule: s, Funcs: beat},
 		"node name \"a b\"":                 {Redis: "redis://h", Schedule: s, Funcs: beat, Node: "a b"},
 		"slots -1":                          {Redis: "redis://h", Schedule: s, Funcs: beat, Slots: -1},

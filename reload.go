@@ -112,7 +112,7 @@ func (r *reloader) look(asked bool) {
 	}
 	r.seen = sum
 	current := r.node.definitions.current()
-	s, err := jobs.Parse(path, data)
+	s, err := jobs.Parse(path, data, jobs.WithZones(r.node.zones))
 	if err == nil {
 		err = checkFuncs(s, r.node.opts.Funcs)
 	}

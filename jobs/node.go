@@ -15,6 +15,7 @@ type Node struct {
 	StartedAt   time.Time
 	ClockOffset time.Duration // its clock minus the store's
 	Version     string
+	Zoneinfo    string // version of the zone database it computes times with; see Zones.Version
 	Pool        string
 	Labels      map[string]string
 	Routes      []string // that it serves, from its schedule

@@ -27,7 +27,8 @@ type app struct {
 	now                  func() time.Time
 	open                 func(addr address, namespace string) (store, error)
 
-	opts options
+	opts   options
+	opened *jobs.Zones // see zones
 }
 
 // options are the shared flags.
@@ -36,6 +37,7 @@ type options struct {
 	redis     string
 	namespace string
 	embedded  string
+	zoneinfo  zoneSource
 	output    format
 	color     colorMode
 	noHeaders bool
@@ -198,6 +200,7 @@ func (a *app) sharedFlags(ownF bool) *pflag.FlagSet {
 	f.StringVar(&a.opts.redis, "redis", a.opts.redis, "`URL` of the Redis [$CARILLON_REDIS, else redis.url of the file, else the embedded server]")
 	f.StringVar(&a.opts.namespace, "namespace", a.opts.namespace, "`NAME` that begins every key [$CARILLON_NAMESPACE, else carillon]")
 	f.StringVar(&a.opts.embedded, "embedded", defaultEmbedded, "where the embedded development server is: `HOST:PORT`")
+	f.Var(&a.opts.zoneinfo, "zoneinfo", "where time zones come from [$CARILLON_ZONEINFO, else embedded]")
 	f.VarP(&a.opts.output, "output", "o", "how data is written")
 	f.BoolVar(&a.opts.noHeaders, "no-headers", false, "tables without their first line")
 	f.Var(&a.opts.color, "color", "colour on a terminal; auto obeys NO_COLOR and TERM=dumb")

@@ -34,6 +34,9 @@ func banner(s standing) []string {
 	add("redis", s.redis+redisRemark(s))
 	add("leader", leaderWords(s))
 	add("schedule", fmt.Sprintf("%s: %s, digest %s", s.schedule.Path, count(len(s.schedule.Jobs), "job"), s.schedule.Digest))
+	if strings.HasPrefix(s.schedule.Zoneinfo, jobs.ZonesHost) {
+		add("zones", s.schedule.Zoneinfo+"  (--zoneinfo host: every node needs it, and the same database)")
+	}
 	add("slots", fmt.Sprintf("%d", s.slots))
 	if s.labels != "" {
 		add("labels", s.labels)
@@ -107,6 +110,7 @@ func bannerAttrs(s standing) []any {
 	return []any{
 		"version", s.version, "node", s.node, "redis", s.redis, "embedded", s.embedded, "namespace", s.namespace,
 		"leader", s.leader, "schedule", s.schedule.Path, "jobs", len(s.schedule.Jobs), "digest", s.schedule.Digest,
+		"zoneinfo", s.schedule.Zoneinfo,
 		"slots", s.slots, "labels", s.labels, "next", strings.Join(next, " "),
 	}
 }

@@ -48,6 +48,7 @@ func addCompletion(root *cobra.Command) {
 func completeShared(cmd *cobra.Command) {
 	mustComplete(cmd, "output", completeWords(formats))
 	mustComplete(cmd, "color", completeWords([]string{"auto", "always", "never"}))
+	mustComplete(cmd, "zoneinfo", completeWords(zoneSources))
 	for _, name := range []string{"redis", "namespace", "embedded"} {
 		mustComplete(cmd, name, cobra.NoFileCompletions)
 	}

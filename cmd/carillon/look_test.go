@@ -119,6 +119,10 @@ func TestRemarksOnNodes(t *testing.T) {
 		"the nodes run 2 different schedules: compare the files, or wait for a roll-out to end",
 		`2 nodes are named "a": give each its own --node`,
 	}, remarks([]jobs.Node{{Name: "a", Digest: "x"}, {Name: "a", Digest: "y"}}))
+	assert.Empty(t, remarks([]jobs.Node{{Name: "a", Leader: true, Zoneinfo: "2026f"}, {Name: "b", Zoneinfo: "2026f"}}))
+	assert.Equal(t, []string{
+		"the nodes compute times with different zone databases: 2026f (a, c), host 2025b (b), unknown (d): bring all to one version of carillon, with the same --zoneinfo",
+	}, remarks([]jobs.Node{{Name: "a", Leader: true, Zoneinfo: "2026f"}, {Name: "b", Zoneinfo: "host 2025b"}, {Name: "c", Zoneinfo: "2026f"}, {Name: "d"}}))
 }
 
 func TestAddressesHideTheirPasswords(t *testing.T) {

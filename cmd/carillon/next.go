@@ -75,7 +75,8 @@ that the outage found all earlier ticks decided, no run unfinished and no job pa
 	f.StringVar(&o.spec.dstOverlap, "dst-overlap", "", "what --spec does with a time that comes twice: `once|twice`")
 	complete(cmd, "dst-gap", string(jobs.DSTRunAfter), string(jobs.DSTSkip))
 	complete(cmd, "dst-overlap", string(jobs.DSTOnce), string(jobs.DSTTwice))
-	for _, name := range []string{"from", "until", "late", "spec", "timezone", "name"} {
+	mustComplete(cmd, "timezone", completeZones)
+	for _, name := range []string{"from", "until", "late", "spec", "name"} {
 		mustComplete(cmd, name, cobra.NoFileCompletions)
 	}
 	return cmd
@@ -145,7 +146,7 @@ func (a *app) voices(o nextOptions, names []string) ([]voice, error) {
 		if len(names) > 0 {
 			return nil, fail(exitUsage, "--spec stands instead of jobs: drop it, or %q", strings.Join(names, " "))
 		}
-		return specVoice(o.spec)
+		return a.specVoice(o.spec)
 	}
 	if len(o.needsSpec) > 0 {
 		return nil, fail(exitUsage, "--%s goes with --spec; a job has what the file says", o.needsSpec[0])
@@ -200,11 +201,15 @@ func startedBy(job *jobs.Job) string {
 	return job.After.Job + " has run (" + string(job.After.When) + "), or it is triggered"
 }
 
-func specVoice(o specOptions) ([]voice, error) {
+func (a *app) specVoice(o specOptions) ([]voice, error) {
 	options := jobs.SpecOptions{Location: time.UTC, Name: o.name}
 	var err error
 	if o.timezone != "" {
-		if options.Location, err = jobs.LoadZone(o.timezone); err != nil {
+		zones, err := a.zones()
+		if err != nil {
+			return nil, err
+		}
+		if options.Location, err = zones.Load(o.timezone); err != nil {
 			return nil, fail(exitUsage, "--timezone: %w", err)
 		}
 	}

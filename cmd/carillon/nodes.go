@@ -1,8 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -73,6 +77,9 @@ func remarks(nodes []jobs.Node) []string {
 	if len(digests) > 1 {
 		out = append(out, fmt.Sprintf("the nodes run %d different schedules: compare the files, or wait for a roll-out to end", len(digests)))
 	}
+	if note := zoneinfoRemark(nodes); note != "" {
+		out = append(out, note)
+	}
 	for _, n := range nodes {
 		if names[n.Name] > 1 {
 			out = append(out, fmt.Sprintf("%d nodes are named %q: give each its own --node", names[n.Name], n.Name))
@@ -80,4 +87,24 @@ func remarks(nodes []jobs.Node) []string {
 		}
 	}
 	return out
+}
+
+// zoneinfoRemark says which nodes have which zone database, when they differ: a
+// new leader may then fire a job at another hour than the old one. A node from
+// before there was a choice does not say.
+func zoneinfoRemark(nodes []jobs.Node) string {
+	having := map[string][]string{}
+	for _, n := range nodes {
+		database := oneLine(cmp.Or(n.Zoneinfo, "unknown"))
+		having[database] = append(having[database], oneLine(n.Name))
+	}
+	if len(having) < 2 {
+		return ""
+	}
+	var parts []string
+	for _, database := range slices.Sorted(maps.Keys(having)) {
+		parts = append(parts, database+" ("+strings.Join(having[database], ", ")+")")
+	}
+	return "the nodes compute times with different zone databases: " + strings.Join(parts, ", ") +
+		": bring all to one version of carillon, with the same --zoneinfo"
 }

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -63,6 +65,7 @@ func runScripts(t *testing.T, dir string, env map[string]string) {
 			"exits":      exits,
 			"eventually": eventually,
 			"field":      field,
+			"liar":       liar,
 			"signal":     sendSignal,
 		},
 	})
@@ -126,6 +129,19 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no text under %q", args[1])
 	}
 	ts.Setenv(args[0], value)
+}
+
+// liar makes a zone database in which Berlin is at Greenwich: liar FOLDER.
+func liar(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: liar FOLDER")
+	}
+	// RFC 9636: a header with the six counts, and one type of local time.
+	zone := "TZif" + strings.Repeat("\x00", 16) + strings.Repeat("\x00", 16) + "\x00\x00\x00\x01\x00\x00\x00\x04" + "\x00\x00\x00\x00\x00\x00" + "LIE\x00"
+	folder := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Join(folder, "Europe"), 0o755))
+	ts.Check(os.WriteFile(filepath.Join(folder, "Europe", "Berlin"), []byte(zone), 0o644))
+	ts.Check(os.WriteFile(filepath.Join(folder, "tzdata.zi"), []byte("# version 1999a\n"), 0o644))
 }
 
 var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}

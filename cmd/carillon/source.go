@@ -43,7 +43,7 @@ func (a *app) namespace() string {
 // schedule loads the schedule file; its errors end the process with exit 3.
 func (a *app) schedule() (*jobs.Schedule, error) {
 	path, _ := a.path()
-	s, err := jobs.Load(path)
+	s, err := a.load(path)
 	if err != nil {
 		return nil, a.scheduleFailed(err)
 	}
@@ -59,7 +59,10 @@ func (a *app) scheduleFailed(err error) *exitError {
 // loadFailed is scheduleFailed of any file; named says that somebody named it.
 func loadFailed(path string, named bool, err error) *exitError {
 	var bad *jobs.FileError
+	var classified *exitError
 	switch {
+	case errors.As(err, &classified): // the zones, not the file
+		return classified
 	case errors.As(err, &bad):
 		e := fail(exitSchedule, "%s: %s", path, count(len(bad.Problems), "problem"))
 		e.problems = bad.Problems
@@ -90,7 +93,7 @@ func (a *app) address() (address, error) {
 	if _, err := os.Stat(path); err != nil && !named {
 		return a.embeddedAddress()
 	}
-	s, err := jobs.Load(path)
+	s, err := a.load(path)
 	if err != nil {
 		return address{}, a.scheduleFailed(err).withHint("the file is read for its redis.url: mend it, or give --redis")
 	}

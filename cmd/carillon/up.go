@@ -176,8 +176,15 @@ func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
 	if err != nil {
 		return nil, fail(exitUsage, "%w", err)
 	}
+	zones, err := a.zoneSource()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.zones(); err != nil {
+		return nil, err
+	}
 	node, err := carillon.New(carillon.Options{
-		File: path, Redis: given.url, Namespace: a.namespace(), Embedded: a.opts.embedded,
+		File: path, Zoneinfo: string(zones), Redis: given.url, Namespace: a.namespace(), Embedded: a.opts.embedded,
 		Node: o.node, Slots: o.slots, LeaderTTL: o.leaderTTL, Lease: o.lease, Drain: drain,
 		NoLead: o.noLead, Pool: o.pool, Labels: labels, Logger: log,
 	})

@@ -44,6 +44,8 @@ jobs:
 	s.embedded, s.namespace, s.leader, s.noLead = false, "staging", "", true
 	assert.Contains(t, banner(s)[1], "namespace staging")
 	assert.Contains(t, banner(s)[2], "never leads")
+	sched.Zoneinfo = "host 2025b"
+	assert.Contains(t, banner(s)[4], "zones     host 2025b")
 	s.schedule = &jobs.Schedule{}
 	assert.Contains(t, banner(s)[5], "nothing is scheduled")
 }

@@ -16,6 +16,7 @@ type versionView struct {
 	Version  string `json:"version"`
 	Go       string `json:"go"`
 	Schedule int    `json:"schedule_version"`
+	Zoneinfo string `json:"zoneinfo"`
 	Commit   string `json:"commit"`
 	Modified bool   `json:"modified"`
 	Built    string `json:"committed_at"`
@@ -30,8 +31,13 @@ func (a *app) versionCommand() *cobra.Command {
   carillon version -o json`,
 		args: noArgs,
 		run: func(*cobra.Command, []string) error {
+			zones, err := a.zones()
+			if err != nil {
+				return err
+			}
 			info, _ := debug.ReadBuildInfo()
 			v := versionOf(info)
+			v.Zoneinfo = zones.Version()
 			return a.one(v, func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, v.line())
 				return err
@@ -70,5 +76,5 @@ func (v versionView) line() string {
 	if v.Modified {
 		commit += ", modified"
 	}
-	return fmt.Sprintf("carillon %s (%s), %s %s, schedule format %d", v.Version, commit, v.Go, v.Platform, v.Schedule)
+	return fmt.Sprintf("carillon %s (%s), %s %s, schedule format %d, time zones %s", v.Version, commit, v.Go, v.Platform, v.Schedule, v.Zoneinfo)
 }

@@ -86,6 +86,7 @@ type nodeView struct {
 	SeenAt        stamp             `json:"seen_at"`
 	ClockOffsetMS int64             `json:"clock_offset_ms"`
 	Version       string            `json:"version"`
+	Zoneinfo      string            `json:"zoneinfo"`
 }
 
 func viewNode(n jobs.Node) nodeView {
@@ -97,7 +98,7 @@ func viewNode(n jobs.Node) nodeView {
 		Pool: n.Pool, Labels: labels,
 		Node: n.Name, Leader: n.Leader, Epoch: n.Epoch, Digest: n.Digest, Slots: n.Slots,
 		Running: n.Running, SeenAt: utc(n.SeenAt), ClockOffsetMS: n.ClockOffset.Milliseconds(),
-		Version: n.Version,
+		Version: n.Version, Zoneinfo: n.Zoneinfo,
 	}
 }
 

@@ -26,7 +26,7 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 		[]string{s.keys.probe(), s.keys.nodes(), s.keys.node(s.opts.Node), s.keys.events(), s.keys.sequence()},
 		s.opts.Node, s.opts.Boot, nodeKeep.Milliseconds(), strings.Join(digests, " "),
 		"slots", n.Slots, "running", n.Running, "started_at", millis(n.StartedAt),
-		"clock_offset_ms", s.ClockOffset().Milliseconds(), "version", text(n.Version),
+		"clock_offset_ms", s.ClockOffset().Milliseconds(), "version", text(n.Version), "zoneinfo", text(n.Zoneinfo),
 		"routes", strings.Join(n.Routes, " "), "pool", n.Pool, "labels", joinLabels(n.Labels))
 	if err != nil {
 		return "", fmt.Errorf("heartbeat: %w", err)

@@ -637,7 +637,7 @@ func TestNodesAndNamesakes(t *testing.T) {
 		ctx := context.Background()
 		a, twin := f.node("a"), f.node("a")
 		sched := []*jobs.Schedule{{Digest: "s1", Jobs: []*jobs.Job{job("j")}}}
-		namesake, err := a.Heartbeat(ctx, jobs.Node{Slots: 3, Running: 1, Version: "v"}, sched)
+		namesake, err := a.Heartbeat(ctx, jobs.Node{Slots: 3, Running: 1, Version: "v", Zoneinfo: "host 2025b"}, sched)
 		require.NoError(t, err)
 		require.Empty(t, namesake)
 		token := lead(t, a)
@@ -646,6 +646,8 @@ func TestNodesAndNamesakes(t *testing.T) {
 		require.Len(t, nodes, 1)
 		require.True(t, nodes[0].Leader)
 		require.Equal(t, 3, nodes[0].Slots)
+		require.Equal(t, "v", nodes[0].Version)
+		require.Equal(t, "host 2025b", nodes[0].Zoneinfo)
 		require.Equal(t, "s1", nodes[0].Digest)
 		l, ok, err := a.Leader(ctx)
 		require.NoError(t, err)
