@@ -17,7 +17,7 @@
 // Nor is anything decided here. What becomes of a late tick is asked of
 // scheduler.Due, the very function that a leader asks, and what the next tick is
 // of jobs.Job.Next; what is said here of overlapping runs follows
-// internal/redisstore/lua/commit.lua, and a test holds the two together.
+// internal/redisstore/lua/commit.lua, and a test in e2e holds the two together.
 //
 // # What there is
 //
