@@ -94,10 +94,10 @@ func (j *Job) explainDays() []string {
 		said = append(said, fmt.Sprintf("Of the %ss only every %s counts, from %s on", unit, ordinal(n.N), first))
 	}
 	if len(j.Only) > 0 {
-		said = append(said, "Only on days of "+joined(calendarNames(j.Only), "or"))
+		said = append(said, "Only on days of "+joined(namesOf(j.Only), "or"))
 	}
 	if len(j.Exclude) > 0 {
-		said = append(said, "Not on days of "+joined(calendarNames(j.Exclude), "or"))
+		said = append(said, "Not on days of "+joined(namesOf(j.Exclude), "or"))
 	}
 	switch j.Shift {
 	case ShiftNext:
@@ -108,7 +108,7 @@ func (j *Job) explainDays() []string {
 	return said
 }
 
-func calendarNames(calendars []*Calendar) []string {
+func namesOf(calendars []*Calendar) []string {
 	names := make([]string, len(calendars))
 	for i, c := range calendars {
 		names[i] = c.Name
