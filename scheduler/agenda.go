@@ -29,14 +29,15 @@ const (
 //
 // It is used in turns: due hands out decisions and takes their jobs out of the
 // heap, settle takes the store's verdicts about exactly those and puts the jobs
-// back. When the verdicts are not known (the commit failed) the agenda is
-// thrown away: only the store can say where the cursors are. It belongs to one
-// goroutine. A job costs it 56 bytes.
+// back. When the verdicts are not known (the commit failed) update has to put the
+// agenda right first: only the store can say where the cursors are. It belongs to
+// one goroutine. A job costs it 56 bytes, and 30 to 60 more in the index.
 type agenda struct {
-	entries []entry
-	heap    []slot    // by at; every entry that is neither out nor without a next tick
-	out     []outside // handed out by due, in order
-	now     time.Time // of the last due
+	entries []entry          // in no order, without holes
+	index   map[string]int32 // name -> entry
+	heap    []slot           // by at, four children each; every entry that is neither out nor without a next tick
+	out     []outside        // handed out by due, in order
+	now     time.Time        // of the last due
 	pauses  map[string][]jobs.Span
 }
 
@@ -44,8 +45,10 @@ type agenda struct {
 type entry struct {
 	job    *jobs.Job
 	cursor time.Time // its last decided tick
+	place  int32     // in the heap; nowhere when it is not in it
 	tries  uint8     // pauses in a row without a decision
 	held   bool      // its next tick waits, though it may be in time
+	listed bool      // update has met it
 }
 
 // slot is a place in the heap: when to look at which entry. The time is in
@@ -56,43 +59,92 @@ type slot struct {
 	entry int32
 }
 
+// nowhere is the place of an entry that is not in the heap.
+const nowhere = -1
+
 // outside is one job of a due that is not settled yet.
 type outside struct {
 	entry     int32
 	decisions int32
 }
 
-// newAgenda plans the jobs from their cursors. A job without a cursor is an
-// error: starting it from now would lose what is undecided.
+// newAgenda plans the jobs from their cursors.
 func newAgenda(list []*jobs.Job, adopted jobs.Adopted) (*agenda, error) {
-	a := &agenda{pauses: adopted.Pauses, entries: make([]entry, len(list)), heap: make([]slot, 0, len(list))}
-	for i, job := range list {
-		cursor, ok := adopted.Cursors[job.Name]
-		if !ok {
-			return nil, fmt.Errorf("the store returned no cursor for job %s", job.Name)
-		}
-		a.entries[i] = entry{job: job, cursor: cursor}
+	a := &agenda{entries: make([]entry, 0, len(list)), heap: make([]slot, 0, len(list)), index: make(map[string]int32, len(list))}
+	if err := a.update(list, adopted); err != nil {
+		return nil, err
 	}
-	a.replan()
 	return a, nil
 }
 
-// inherit takes over from an earlier agenda which jobs were waiting, so that a
-// reload does not skip a tick that already waits.
-func (a *agenda) inherit(old *agenda) {
-	held := map[string]bool{}
-	for _, e := range old.entries {
-		if e.held {
-			held[e.job.Name+" "+e.job.Timing] = true
+// update makes these the jobs of the agenda, at these cursors: as if it were made
+// anew, but with the work of what changed. A job without a cursor is an error:
+// starting it from now would lose what is undecided. The agenda is then of no use
+// before the next update.
+//
+// A job whose tick waits for a run is asked about anew, but it goes on waiting,
+// unless its timing changed: a reload does not skip a tick that already waits.
+func (a *agenda) update(list []*jobs.Job, adopted jobs.Adopted) error {
+	a.pauses, a.out = adopted.Pauses, a.out[:0]
+	for i := range a.entries {
+		a.entries[i].listed = false
+	}
+	for _, job := range list {
+		cursor, ok := adopted.Cursors[job.Name]
+		if !ok {
+			return fmt.Errorf("the store returned no cursor for job %s", job.Name)
+		}
+		i, known := a.index[job.Name]
+		if !known {
+			i = a.add(job, cursor)
+		} else if e := &a.entries[i]; sameTicks(e.job, job) && e.place != nowhere && e.tries == 0 && e.cursor.Equal(cursor) {
+			e.job, e.held = job, e.held && feedsOneByOne(job)
+		} else {
+			held := e.held && e.job.Timing == job.Timing && feedsOneByOne(job)
+			a.take(i)
+			*e = entry{job: job, cursor: cursor, place: nowhere, held: held}
+			a.plan(i)
+		}
+		a.entries[i].listed = true
+	}
+	for i := len(a.entries) - 1; i >= 0; i-- {
+		if e := &a.entries[i]; !e.listed {
+			a.remove(e.job.Name)
 		}
 	}
-	if len(held) == 0 {
-		return
+	return nil
+}
+
+// sameTicks reports whether two definitions of a job start the same ticks at the
+// same times.
+func sameTicks(a, b *jobs.Job) bool {
+	return a.Timing == b.Timing && a.Jitter == b.Jitter && a.Enabled == b.Enabled
+}
+
+// add takes in a job that is not in the agenda.
+func (a *agenda) add(job *jobs.Job, cursor time.Time) int32 {
+	i := int32(len(a.entries))
+	a.entries = append(a.entries, entry{job: job, cursor: cursor, place: nowhere})
+	a.index[job.Name] = i
+	a.plan(i)
+	return i
+}
+
+// remove forgets a job. The last entry takes its place, so it must not be done
+// between due and settle.
+func (a *agenda) remove(name string) {
+	i := a.index[name]
+	a.take(i)
+	delete(a.index, name)
+	last := int32(len(a.entries) - 1)
+	if e := a.entries[last]; i != last {
+		a.entries[i], a.index[e.job.Name] = e, i
+		if e.place != nowhere {
+			a.heap[e.place].entry = i
+		}
 	}
-	for i := range a.entries {
-		e := &a.entries[i]
-		e.held = held[e.job.Name+" "+e.job.Timing] && feedsOneByOne(e.job)
-	}
+	a.entries[last] = entry{}
+	a.entries = a.entries[:last]
 }
 
 // replan puts every job at its next tick, forgetting all pauses: they were
@@ -100,7 +152,9 @@ func (a *agenda) inherit(old *agenda) {
 func (a *agenda) replan() {
 	a.heap, a.out = a.heap[:0], a.out[:0]
 	for i := range a.entries {
-		a.entries[i].tries = 0
+		a.entries[i].tries, a.entries[i].place = 0, nowhere
+	}
+	for i := range a.entries {
 		a.plan(int32(i))
 	}
 }
@@ -241,35 +295,71 @@ func (a *agenda) park(i int32, now time.Time) {
 	a.push(i, now.Add(pause))
 }
 
+// push puts an entry into the heap.
 func (a *agenda) push(i int32, at time.Time) {
-	a.heap = append(a.heap, slot{at: ceilMicro(at), entry: i})
-	for k := len(a.heap) - 1; k > 0; {
-		parent := (k - 1) / 2
-		if a.heap[parent].at <= a.heap[k].at {
-			break
-		}
-		a.heap[parent], a.heap[k] = a.heap[k], a.heap[parent]
-		k = parent
+	a.heap = append(a.heap, slot{})
+	a.rise(len(a.heap)-1, slot{at: ceilMicro(at), entry: i})
+}
+
+// pop takes the entry out that is first.
+func (a *agenda) pop() int32 {
+	i := a.heap[0].entry
+	a.take(i)
+	return i
+}
+
+// take takes an entry out of the heap, if it is in it.
+func (a *agenda) take(i int32) {
+	k, last := int(a.entries[i].place), len(a.heap)-1
+	if k == nowhere {
+		return
+	}
+	a.entries[i].place = nowhere
+	moved := a.heap[last]
+	a.heap = a.heap[:last]
+	switch {
+	case k == last:
+	case k > 0 && moved.at < a.heap[(k-1)/4].at:
+		a.rise(k, moved)
+	default:
+		a.sink(k, moved)
 	}
 }
 
-func (a *agenda) pop() int32 {
-	top, last := a.heap[0].entry, len(a.heap)-1
-	a.heap[0] = a.heap[last]
-	a.heap = a.heap[:last]
-	for k := 0; ; {
-		least := k
-		for child := 2*k + 1; child <= 2*k+2 && child < last; child++ {
-			if a.heap[child].at < a.heap[least].at {
-				least = child
+// rise puts a slot at place k or above it.
+func (a *agenda) rise(k int, s slot) {
+	for k > 0 {
+		parent := (k - 1) / 4
+		if a.heap[parent].at <= s.at {
+			break
+		}
+		a.put(k, a.heap[parent])
+		k = parent
+	}
+	a.put(k, s)
+}
+
+// sink puts a slot at place k or below it.
+func (a *agenda) sink(k int, s slot) {
+	for {
+		least, at := k, s.at
+		for child := 4*k + 1; child <= 4*k+4 && child < len(a.heap); child++ {
+			if a.heap[child].at < at {
+				least, at = child, a.heap[child].at
 			}
 		}
 		if least == k {
-			return top
+			break
 		}
-		a.heap[least], a.heap[k] = a.heap[k], a.heap[least]
+		a.put(k, a.heap[least])
 		k = least
 	}
+	a.put(k, s)
+}
+
+func (a *agenda) put(k int, s slot) {
+	a.heap[k] = s
+	a.entries[s.entry].place = int32(k)
 }
 
 // ceilMicro never wakes early: a time between two microseconds is the later one.

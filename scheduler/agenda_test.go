@@ -2,15 +2,16 @@ package scheduler
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"carillon/jobs"
 )
@@ -82,31 +83,181 @@ func TestAgendaOfManyJobsMissesNoneOfThem(t *testing.T) {
 	}
 }
 
-func TestHeapKeepsOrder(t *testing.T) {
-	a := &agenda{}
-	rng := rand.New(rand.NewPCG(3, 4))
-	var want []int64
-	for range 2000 {
-		at := noon.Add(time.Duration(rng.IntN(500)) * time.Second)
-		want = append(want, at.UnixMicro())
-		a.push(0, at)
-		if rng.IntN(3) == 0 {
-			least := slices.Min(want)
-			require.Equal(t, least, a.heap[0].at)
-			want = slices.Delete(want, slices.Index(want, least), slices.Index(want, least)+1)
-			a.pop()
+// sound checks what holds between any two calls: the heap is in order, every entry
+// knows its place in it, and the index knows every entry.
+func sound(t require.TestingT, a *agenda) {
+	inHeap := 0
+	for i, e := range a.entries {
+		if e.place != nowhere {
+			inHeap++
+			require.Equal(t, int32(i), a.heap[e.place].entry, "the place of %s", e.job.Name)
 		}
+		require.Equal(t, int32(i), a.index[e.job.Name])
 	}
-	slices.Sort(want)
-	for _, at := range want {
-		require.Equal(t, at, a.heap[0].at)
-		a.pop()
+	require.Len(t, a.heap, inHeap)
+	require.Len(t, a.index, len(a.entries))
+	for k := 1; k < len(a.heap); k++ {
+		require.LessOrEqual(t, a.heap[(k-1)/4].at, a.heap[k].at)
+	}
+}
+
+func TestHeapKeepsOrder(t *testing.T) {
+	a := &agenda{index: map[string]int32{}}
+	rng := rand.New(rand.NewPCG(3, 4))
+	want := map[int32]int64{}
+	for range 3000 {
+		switch i := int32(rng.IntN(len(a.entries) + 1)); {
+		case int(i) == len(a.entries):
+			job := &jobs.Job{Name: fmt.Sprint(i)}
+			a.entries = append(a.entries, entry{job: job, place: nowhere})
+			a.index[job.Name] = i
+			fallthrough
+		case a.entries[i].place == nowhere:
+			at := noon.Add(time.Duration(rng.IntN(500)) * time.Second)
+			a.push(i, at)
+			want[i] = at.UnixMicro()
+		default:
+			a.take(i)
+			delete(want, i)
+		}
+		sound(t, a)
+	}
+	require.Len(t, a.heap, len(want))
+	for before := int64(0); len(want) > 0; {
+		at := a.heap[0].at
+		require.LessOrEqual(t, before, at)
+		i := a.pop()
+		require.Equal(t, want[i], at)
+		delete(want, i)
+		before = at
 	}
 	assert.Empty(t, a.heap)
 }
 
 func TestAgendaIsSmall(t *testing.T) {
 	assert.LessOrEqual(t, unsafe.Sizeof(entry{})+unsafe.Sizeof(slot{}), uintptr(56))
+}
+
+// TestAgendaUpdatedEqualsOneMadeAnew: whatever came and went, was decided, refused
+// or lost, an agenda that was kept up to date plans what a new one would.
+func TestAgendaUpdatedEqualsOneMadeAnew(t *testing.T) {
+	exprs := []string{"@every 7s", "*/5 * * * * *", "* * * * *", "1 12 * * *", "@every 3m", "0 0 1 1 *"}
+	rapid.Check(t, func(rt *rapid.T) {
+		now, cursors, file := noon, map[string]time.Time{}, map[string]*jobs.Job{}
+		names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+		adopted := func() ([]*jobs.Job, jobs.Adopted) {
+			var list []*jobs.Job
+			known := map[string]time.Time{}
+			for _, name := range rapid.Permutation(slices.Sorted(maps.Keys(file))).Draw(rt, "order of the file") {
+				list, known[name] = append(list, file[name]), cursors[name]
+			}
+			return list, jobs.Adopted{Cursors: known}
+		}
+		a, err := newAgenda(adopted())
+		require.NoError(rt, err)
+
+		edit := func(name string) {
+			old, was := file[name]
+			if was && rapid.Bool().Draw(rt, "remove") {
+				delete(file, name)
+				return
+			}
+			job := newJob(t, name, rapid.SampledFrom(exprs).Draw(rt, "schedule"))
+			job.Jitter = rapid.SampledFrom([]time.Duration{0, 0, 4 * time.Second}).Draw(rt, "jitter")
+			job.CatchUp.Policy = rapid.SampledFrom([]jobs.CatchUpPolicy{jobs.CatchUpAll, jobs.CatchUpLatest}).Draw(rt, "policy")
+			if job.Enabled = rapid.IntRange(0, 5).Draw(rt, "enabled") > 0; !job.Enabled {
+				job.Timing += " off"
+			}
+			file[name] = job
+			if !was || old.Timing != job.Timing {
+				cursors[name] = now
+			}
+		}
+		early := map[string]bool{} // put off for a moment since it was last planned
+		settle := func(ds []jobs.Decision) {
+			vs := make([]jobs.Verdict, len(ds))
+			blocked := map[string]jobs.Verdict{}
+			for i, d := range ds {
+				name := d.Job.Name
+				if v, ok := blocked[name]; ok {
+					vs[i] = v
+					continue
+				}
+				switch kind := rapid.SampledFrom([]jobs.VerdictKind{
+					jobs.VerdictRan, jobs.VerdictRan, jobs.VerdictRecorded, jobs.VerdictBusy, jobs.VerdictEarly, jobs.VerdictDuplicate,
+				}).Draw(rt, "verdict"); kind {
+				case jobs.VerdictBusy, jobs.VerdictEarly:
+					vs[i] = jobs.Verdict{Kind: kind, Wait: time.Millisecond}
+					blocked[name] = vs[i]
+				case jobs.VerdictDuplicate:
+					ahead := time.Duration(rapid.IntRange(0, 9).Draw(rt, "ahead")) * time.Second
+					cursors[name] = laterOf(cursors[name], d.Until.Add(ahead))
+					vs[i] = jobs.Verdict{Kind: kind, Cursor: cursors[name]}
+				default:
+					vs[i], cursors[name] = jobs.Verdict{Kind: kind}, laterOf(cursors[name], d.Until)
+				}
+			}
+			for _, d := range ds {
+				early[d.Job.Name] = blocked[d.Job.Name].Kind == jobs.VerdictEarly
+			}
+			require.NoError(rt, a.settle(ds, vs, now))
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"reload": func(*rapid.T) {
+				for _, name := range rapid.SliceOfN(rapid.SampledFrom(names), 0, 4).Draw(rt, "changed") {
+					edit(name)
+				}
+				require.NoError(rt, a.update(adopted()))
+				for _, e := range a.entries {
+					require.Zero(rt, e.tries, "a reload asks about every job that waits")
+				}
+			},
+			"look": func(*rapid.T) {
+				now = now.Add(drawSpan(rt, "pass", 2*time.Minute))
+				settle(a.due(now))
+			},
+			"lose the answer": func(*rapid.T) {
+				now = now.Add(drawSpan(rt, "pass", 2*time.Minute))
+				for _, d := range a.due(now) {
+					if rapid.Bool().Draw(rt, "came true") {
+						cursors[d.Job.Name] = laterOf(cursors[d.Job.Name], d.Until)
+					}
+					delete(early, d.Job.Name)
+				}
+				require.NoError(rt, a.update(adopted()))
+			},
+			"forget a cursor": func(*rapid.T) {
+				list, known := adopted()
+				if len(list) == 0 {
+					return
+				}
+				delete(known.Cursors, list[len(list)/2].Name)
+				require.ErrorContains(rt, a.update(list, known), "no cursor")
+				require.NoError(rt, a.update(adopted()))
+			},
+			"jump": func(*rapid.T) {
+				clear(early)
+				a.replan()
+			},
+			"": func(*rapid.T) {
+				sound(rt, a)
+				fresh, err := newAgenda(adopted())
+				require.NoError(rt, err)
+				require.Len(rt, a.entries, len(fresh.entries))
+				for _, want := range fresh.entries {
+					got := a.entries[a.index[want.job.Name]]
+					if cursors[got.job.Name].Equal(got.cursor) && file[got.job.Name] == got.job {
+						require.Equal(rt, want.place == nowhere, got.place == nowhere, got.job.Name)
+						if got.place != nowhere && got.tries == 0 && !early[got.job.Name] {
+							require.Equal(rt, fresh.heap[want.place].at, a.heap[got.place].at, got.job.Name)
+						}
+						continue
+					}
+					require.Fail(rt, "another cursor or another definition", got.job.Name)
+				}
+			},
+		})
+	})
 }
 
 func TestAgendaWantsEveryCursor(t *testing.T) {
@@ -250,47 +401,61 @@ func TestClockSetBackWhileParked(t *testing.T) {
 	assert.Equal(t, 5*time.Second, nextIn(t, a, now))
 }
 
-func TestReloadedAgendaInheritsWhoWaits(t *testing.T) {
-	old := planned(t, noon, oneByOne(t, "@every 10s"))
-	turn(t, old, noon.Add(15*time.Second), []string{"late 22 12:00:10 wait"}, verdict(jobs.VerdictBusy))
-
-	same := planned(t, noon, oneByOne(t, "@every 10s"))
-	same.inherit(old)
-	assert.True(t, same.entries[0].held)
-
-	other := planned(t, noon, oneByOne(t, "@every 20s")) // another timing: its cursor was moved
-	other.inherit(old)
-	assert.False(t, other.entries[0].held)
-
-	latest := planned(t, noon, newJob(t, "j", "@every 10s"))
-	latest.inherit(old)
-	assert.False(t, latest.entries[0].held, "only a job that feeds one by one waits")
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
-// BenchmarkDue is a second in which about 1 % of 100,000 jobs are due: due, settle.
-func BenchmarkDue(b *testing.B) {
-	const n = 100_000
-	list := make([]*jobs.Job, n)
-	cursors := make(map[string]time.Time, n)
-	for i := range list {
-		// Each second of two minutes belongs to one job in 120.
-		minutes := [...]string{"0-58/2", "1-59/2"}[i/60%2]
-		list[i] = newJob(b, strconv.Itoa(i), fmt.Sprintf("%d %s * * * *", i%60, minutes))
-		cursors[list[i].Name] = noon
+func TestUpdateKeepsWhoWaits(t *testing.T) {
+	now := noon.Add(15 * time.Second)
+	updated := func(job *jobs.Job) entry {
+		a := planned(t, noon, oneByOne(t, "@every 10s"))
+		turn(t, a, now, []string{"late 22 12:00:10 wait"}, verdict(jobs.VerdictBusy))
+		require.NoError(t, a.update([]*jobs.Job{job}, jobs.Adopted{Cursors: map[string]time.Time{"j": noon}}))
+		assert.Same(t, job, a.entries[0].job)
+		return a.entries[0]
 	}
-	a, err := newAgenda(list, jobs.Adopted{Cursors: cursors})
-	require.NoError(b, err)
-	now, ticks := noon, 0
-	b.ReportAllocs()
-	for b.Loop() {
-		now = now.Add(time.Second)
-		for ds := a.due(now); len(ds) > 0; ds = a.due(now) {
-			ticks += len(ds)
-			if err := a.settle(ds, yes(ds), now); err != nil {
-				b.Fatal(err)
-			}
+	assert.True(t, updated(oneByOne(t, "@every 10s")).held)
+	assert.False(t, updated(oneByOne(t, "@every 20s")).held, "another timing: its cursor was moved")
+	assert.False(t, updated(newJob(t, "j", "@every 10s")).held, "only a job that feeds one by one waits")
+}
+
+func TestUpdateTouchesOnlyWhatChanged(t *testing.T) {
+	list := make([]*jobs.Job, 1000)
+	for i := range list {
+		list[i] = newJob(t, fmt.Sprint(i), "@every 1m")
+	}
+	a := planned(t, noon, list...)
+	for i := range a.heap { // no plan would put them there
+		a.heap[i].at = noon.Add(time.Hour).UnixMicro()
+	}
+	cursors := map[string]time.Time{"new": noon}
+	changed := make([]*jobs.Job, 0, len(list))
+	for i, job := range list {
+		again := *job
+		cursors[job.Name] = noon
+		switch i {
+		case 10: // gone
+			continue
+		case 20:
+			again.Timing = "another"
+		case 30:
+			again.Jitter = 10 * time.Second
+		case 40:
+			cursors[job.Name] = noon.Add(time.Second)
+		}
+		changed = append(changed, &again)
+	}
+	require.NoError(t, a.update(append(changed, newJob(t, "new", "@every 1m")), jobs.Adopted{Cursors: cursors}))
+	sound(t, a)
+	var planned []string
+	for _, s := range a.heap {
+		if s.at < noon.Add(time.Hour).UnixMicro() {
+			planned = append(planned, a.entries[s.entry].job.Name)
 		}
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(ticks, 1)), "ns/tick")
-	b.ReportMetric(float64(ticks)/float64(b.N), "ticks/op")
+	assert.ElementsMatch(t, []string{"20", "30", "40", "new"}, planned)
+	assert.NotContains(t, a.index, "10")
 }

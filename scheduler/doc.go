@@ -21,8 +21,8 @@
 // which the run is queued or the entry written. The agenda of a term is a copy
 // of the cursors to think with. So whenever it is not certain what was
 // committed (a new term, an answer that was lost, a schedule that changed) the
-// copy is thrown away and the cursors are asked for again (Adopt) before
-// anything else is committed. Thinking on with the old copy would be wrong even
+// cursors are asked for again (Adopt) and the copy is put right before anything
+// else is committed. Thinking on with the old copy would be wrong even
 // though the store refuses duplicates: the decisions are made afresh, with a
 // later now, and a new range could begin before the true cursor.
 //

@@ -99,16 +99,15 @@ func (t *term) adopt(ctx context.Context) error {
 		return fmt.Errorf("adopt: %w", err)
 	}
 	failpoint.Hit(failpoint.Adopted)
-	a, err := newAgenda(list, adopted)
+	if t.agenda != nil {
+		err = t.agenda.update(list, adopted)
+	} else if t.agenda, err = newAgenda(list, adopted); err == nil {
+		close(t.adopted)
+	}
 	if err != nil {
 		return fmt.Errorf("adopt: %w", err)
 	}
-	if t.agenda != nil {
-		a.inherit(t.agenda)
-	} else {
-		close(t.adopted)
-	}
-	t.agenda, t.stale, t.reload = a, false, false
+	t.stale, t.reload = false, false
 	t.log.Debug("scheduler: jobs adopted", "jobs", len(list))
 	return nil
 }
