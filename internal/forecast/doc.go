@@ -23,5 +23,7 @@
 //
 // Merge is the next ticks of many jobs in the order of time. Late is what a
 // node that starts after an outage would run, skip and miss, and why. Compare is
-// which ticks an edit of the file adds, removes and moves.
+// which ticks an edit of the file adds, removes and moves. Density is how many
+// runs start in each minute, who would do better with H, and, when durations are
+// known, how many run at once.
 package forecast
