@@ -88,11 +88,15 @@ type calendar struct {
 	either         bool      // a day matches when dom or dow does, not only when both do
 	first          int32     // the first matching second of a day
 	items          *dayItems // what the day fields have beside dom and dow, or nil
+	filter         *dayFilter
 }
 
 // next is the first matching local time at or after from. It is false when
 // there is none before the year 10000.
 func (c *calendar) next(from int64) (int64, bool) {
+	if c.filter != nil {
+		return c.nextFiltered(from)
+	}
 	day := floorDiv(from, daySeconds)
 	year, month, dom := civilDate(day)
 	firstDay := day - int64(dom-1)

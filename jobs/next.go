@@ -13,70 +13,118 @@ var (
 //
 // It does not allocate, and it may be called from many goroutines.
 func (s *Spec) Next(after time.Time) (time.Time, bool) {
-	sec := max(after.Unix(), firstInstant-1)
-	if sec >= endInstant-1 {
-		return time.Time{}, false
-	}
-	var tick int64
-	ok := true
-	switch {
-	case s.every > 0:
-		tick = (floorDiv(sec-s.offset, s.every)+1)*s.every + s.offset
-	case s.wildcard:
-		tick, ok = s.nextWildcard(sec)
-	default:
-		tick, ok = s.nextFixed(sec)
-	}
-	if !ok || tick >= endInstant {
+	tick, ok := s.next(max(after.Unix(), s.since))
+	if !ok {
 		return time.Time{}, false
 	}
 	return time.Unix(tick, 0).UTC(), true
 }
 
-// nextFixed finds the next tick of a fixed time: one whose minute and hour are
-// named. Every matching local time fires once, at the first instant the clock
-// shows it or, when a gap swallows it, at the first instant behind the gap. So
-// the local times still to come are those above everything the clock has ever
-// shown, and the smallest of them is the next tick.
-func (s *Spec) nextFixed(sec int64) (int64, bool) {
-	c := s.zone.at(sec)
-	sp := s.zone.spans[c.i]
-	local, ok := s.cal.next(max(sec+1+sp.off, sp.high+c.shift))
-	if !ok {
+// next is the first tick after an instant that is not before since.
+func (s *Spec) next(after int64) (tick int64, ok bool) {
+	if after >= s.until {
 		return 0, false
 	}
-	if tick := local - sp.off; tick < s.zone.end(c) {
-		return tick, true
+	if s.every > 0 {
+		tick, ok = s.nextEvery(after)
+	} else {
+		tick, ok = s.nextLocal(after)
 	}
-	return s.zone.first(local), true
+	return tick, ok && tick <= s.until
 }
 
-// nextWildcard finds the next tick of a wildcard time, which fires whenever the
-// clock shows a matching local time: never in a gap, twice in a repeated hour.
-// So each span is searched as if it were the whole world.
-func (s *Spec) nextWildcard(sec int64) (int64, bool) {
+// nextEvery finds the next tick of "@every".
+func (s *Spec) nextEvery(sec int64) (int64, bool) {
+	tick := s.multiple(sec + 1)
+	if s.cal.filter == nil {
+		return tick, true
+	}
+	searched, left, ok := int64(0), int64(-1), true // the first day left since searched
+	for ; tick <= s.until; tick = s.multiple(tick) {
+		c := s.zone.at(tick)
+		day := floorDiv(tick+s.zone.spans[c.i].off, daySeconds)
+		if day < searched || day > left {
+			searched = day
+			left, ok = s.cal.search(leftDays, day)
+		}
+		if !ok || left == day {
+			return tick, ok
+		}
+		// The clock may go back to a day before this one when the span ends.
+		tick = max(tick+1, min(s.zone.first(left*daySeconds), s.zone.end(c)))
+	}
+	return 0, false
+}
+
+// multiple is the first tick of an unfiltered "@every" at or after an instant.
+func (s *Spec) multiple(sec int64) int64 {
+	return (floorDiv(sec-1-s.offset, s.every)+1)*s.every + s.offset
+}
+
+// nextLocal finds the next tick of a calendar, a set of local times.
+//
+// A zone is a row of spans, in each of which its clock runs from one local time
+// to another. Between two spans the clock jumps. Jumping back, it shows for a
+// second time what lies below the highest local time it has ever shown: a spec
+// that fires once looks for local times above that only. Jumping forward, it
+// leaves a gap that begins there: a spec that runs after the gap looks for local
+// times from there on, and what it finds in the gap fires at the gap's end. So
+// the four policies differ in nothing but the local time from which a span is
+// searched.
+func (s *Spec) nextLocal(sec int64) (int64, bool) {
 	// No zone changes its clocks more than four times a year for long.
 	const maxSpans = 4*cycleYears + 200
-	c := s.zone.at(sec + 1)
-	from := sec + 1 + s.zone.spans[c.i].off
+	z := s.zone
+	c := z.at(sec + 1)
+	sp := &z.spans[c.i]
+	from := sec + 1 + sp.off
+	switch {
+	case sec+1 == sp.start+c.shift:
+		from = s.enter(sp) + c.shift
+	case s.once:
+		from = max(from, sp.high+c.shift)
+	}
 	local, ok := s.cal.next(from)
 	for range maxSpans {
 		if !ok {
 			return 0, false
 		}
-		end := s.zone.end(c)
-		if tick := local - s.zone.spans[c.i].off; tick < end {
+		// A local time in the gap before the span fires at its start.
+		if tick := max(local-sp.off, sp.start+c.shift); tick < z.end(c) {
 			return tick, true
 		}
-		c = s.zone.next(c)
-		// What was found is still the answer unless the new span's clock begins
-		// before the place the search began or behind the place it ended.
-		if begin := end + s.zone.spans[c.i].off; begin < from || begin > local {
-			from = begin
+		c = s.onward(c, from, local)
+		sp = &z.spans[c.i]
+		// What was found is still the answer unless the new span is searched from
+		// a place before that where the search began or behind that where it ended.
+		if enter := s.enter(sp) + c.shift; enter < from || enter > local {
+			from = enter
 			local, ok = s.cal.next(from)
 		}
 	}
 	return 0, false
+}
+
+// enter is the local time from which a span is searched as a whole, before the
+// table's shift.
+func (s *Spec) enter(sp *span) int64 {
+	begin := sp.start + sp.off
+	if begin > sp.high && s.skip || begin < sp.high && !s.once {
+		return begin
+	}
+	return sp.high
+}
+
+// onward is the next span to search when none up to this one has a tick and
+// local is the first matching local time at or after from. It is the one that
+// first shows local, unless a clock before it goes back behind from.
+func (s *Spec) onward(c cursor, from, local int64) cursor {
+	c = s.zone.next(c)
+	sp := &s.zone.spans[c.i]
+	if local-sp.off < s.zone.end(c) || sp.low+c.shift < from || local < sp.high+c.shift {
+		return c
+	}
+	return s.zone.reach(local)
 }
 
 // NextOf is the first tick strictly after the given instant of any of specs,

@@ -30,7 +30,7 @@ func TestNextIsTheFirstTick(t *testing.T) {
 		expr := drawExpr(t)
 		s, err := ParseSpec(expr, loc)
 		require.NoError(t, err)
-		o := newOracle(expr, loc)
+		o := newOracle(expr, SpecOptions{Location: loc})
 		at := drawInstant(t)
 		for range 5 {
 			next, ok := s.Next(at)

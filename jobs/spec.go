@@ -16,8 +16,12 @@ type Spec struct {
 	zone     *zone
 	cal      calendar
 	wildcard bool  // the minute or the hour field begins with "*"
+	skip     bool  // a local time in a gap does not fire
+	once     bool  // of those that come twice only the first fires
 	every    int64 // seconds, of "@every"; 0 otherwise
 	offset   int64 // seconds, less than every
+	since    int64 // all ticks are after this instant
+	until    int64 // and not after this one
 }
 
 // maxExpr is more than any honest expression needs: all six fields written out
@@ -60,30 +64,87 @@ func NewSpec(expr string, o SpecOptions) (*Spec, error) {
 		return nil, err
 	}
 	fields := strings.Fields(expr)
-	s := &Spec{expr: strings.Join(fields, " "), loc: loc, zone: zoneOf(loc)}
-	if expr[0] == '@' {
+	s := &Spec{expr: strings.Join(fields, " "), loc: loc, zone: zoneOf(loc), since: firstInstant - 1, until: endInstant - 1}
+	if !o.Start.IsZero() {
+		s.since = max(s.since, ceilSecond(o.Start)-1)
+	}
+	if !o.End.IsZero() {
+		s.until = min(s.until, o.End.Unix())
+	}
+	if err := s.read(fields, &o); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.cal.filter, err = s.newFilter(&o); err != nil {
+		return nil, err
+	}
+	if s.cal.filter != nil || !o.Start.IsZero() || !o.End.IsZero() {
+		if err := s.checkFires(&o); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// read takes the expression in.
+func (s *Spec) read(fields []string, o *SpecOptions) (err error) {
+	if fields[0][0] == '@' {
 		name := strings.ToLower(fields[0])
 		if name == "@every" {
-			if err := s.parseEvery(fields[1:], o.Offset); err != nil {
-				return nil, err
-			}
-			return s, nil
+			return s.parseEvery(fields[1:], o.Offset)
 		}
 		full, err := descriptor(name, fields[1:])
 		if err != nil {
-			return nil, err
+			return err
 		}
 		fields = strings.Fields(full)
 	}
 	if o.Offset != 0 {
-		return nil, fmt.Errorf("offset %s: expected \"@every\" as the schedule; %q has its ticks where it says", o.Offset, s.expr)
+		return fmt.Errorf("offset %s: expected \"@every\" as the schedule; %q says itself when it fires", o.Offset, s.expr)
 	}
-	var err error
-	s.cal, s.wildcard, err = parseFields(fields, o.Name)
-	if err != nil {
-		return nil, err
+	if s.cal, s.wildcard, err = parseFields(fields, o.Name); err != nil {
+		return err
 	}
-	return s, nil
+	return s.setDST(o.DST)
+}
+
+// ceilSecond is the first whole second at or after an instant.
+func ceilSecond(t time.Time) int64 {
+	if t.Nanosecond() > 0 {
+		return t.Unix() + 1
+	}
+	return t.Unix()
+}
+
+// localDay is the date that the clock shows at an instant.
+func (s *Spec) localDay(sec int64) int64 {
+	return floorDiv(sec+s.zone.spans[s.zone.at(sec).i].off, daySeconds)
+}
+
+// setDST chooses the policies for the changes of the clocks: those asked for, or
+// those of the kind of time.
+func (s *Spec) setDST(d DST) error {
+	switch d.Gap {
+	case "":
+		s.skip = s.wildcard
+	case DSTRunAfter, DSTSkip:
+		s.skip = d.Gap == DSTSkip
+	default:
+		return fmt.Errorf("dst gap %q: expected %s or %s", d.Gap, DSTRunAfter, DSTSkip)
+	}
+	switch d.Overlap {
+	case "":
+		s.once = !s.wildcard
+	case DSTOnce, DSTTwice:
+		s.once = d.Overlap == DSTOnce
+	default:
+		return fmt.Errorf("dst overlap %q: expected %s or %s", d.Overlap, DSTOnce, DSTTwice)
+	}
+	// A time that the clocks skip whenever it is due is no time.
+	if _, ok := s.nextLocal(cycleStart); !ok {
+		return fmt.Errorf("can never fire: in %s a gap swallows %q whenever it is due, and those are skipped; choose another time of day, or dst: {gap: %s}", s.loc, s.expr, DSTRunAfter)
+	}
+	return nil
 }
 
 // String is the expression as it was written, with single blanks.

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"math"
-	"sort"
 	"time"
 )
 
@@ -23,6 +22,7 @@ type span struct {
 	start int64 // instant, seconds since 1970; the next span's start is its end
 	off   int64 // local time = instant + off
 	high  int64 // the local time that some clock face before start went up to, exclusive
+	low   int64 // the least local time that some clock face from start on shows
 }
 
 var (
@@ -36,13 +36,14 @@ var utcZone = newZone(time.UTC)
 // newZone tabulates a location.
 func newZone(loc *time.Location) *zone {
 	z := &zone{}
+	defer z.setLow()
 	add := func(start, off int64) {
 		high := int64(math.MinInt64)
 		if n := len(z.spans); n > 0 {
 			last := z.spans[n-1]
 			high = max(last.high, start+last.off)
 		}
-		z.spans = append(z.spans, span{start, off, high})
+		z.spans = append(z.spans, span{start: start, off: off, high: high})
 	}
 	t := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).In(loc)
 	_, off := t.Zone()
@@ -117,16 +118,39 @@ func (z *zone) end(c cursor) int64 {
 	return tableEnd + c.shift
 }
 
+// reach finds the span in which the clock first shows local or something later.
+func (z *zone) reach(local int64) cursor {
+	const margin = 2 * daySeconds // more than any offset
+	c := cursor{}
+	if over := local - (tableEnd - margin); over >= 0 {
+		c.shift = (over/cycleSeconds + 1) * cycleSeconds
+		local -= c.shift
+	}
+	// The last span needs no look at its end: local is before it.
+	lo, hi := 0, len(z.spans)
+	for hi-lo > 1 {
+		if mid := int(uint(lo+hi) / 2); z.spans[mid].high <= local {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	c.i = lo
+	return c
+}
+
 // first is the first instant at which the clock shows local or, when a gap
 // swallows it, something later.
 func (z *zone) first(local int64) int64 {
-	const margin = 2 * daySeconds // more than any offset
-	var shift int64
-	if over := local - (tableEnd - margin); over >= 0 {
-		shift = (over/cycleSeconds + 1) * cycleSeconds
-		local -= shift
+	c := z.reach(local)
+	return max(z.spans[c.i].start+c.shift, local-z.spans[c.i].off)
+}
+
+// setLow fills in what is known of a span when all that follow it are.
+func (z *zone) setLow() {
+	low := int64(math.MaxInt64)
+	for i := len(z.spans) - 1; i >= 0; i-- {
+		low = min(low, z.spans[i].start+z.spans[i].off)
+		z.spans[i].low = low
 	}
-	// The last span needs no look at its end: local is before it.
-	i := sort.Search(len(z.spans)-1, func(i int) bool { return z.spans[i+1].high > local })
-	return max(z.spans[i].start, local-z.spans[i].off) + shift
 }
