@@ -38,7 +38,7 @@ func (a *app) jobs(ctx context.Context) error {
 		if paused {
 			view.Paused = viewPause(p)
 		}
-		t.add(job.Name, orDash(whenWords(job)), job.Timezone, nextWords(job, view), lastWords(view, now), pauseCell(p, paused), job.Description)
+		t.add(job.Name, orDash(a.narrow(whenWords(job))), job.Timezone, nextWords(job, view), lastWords(view, now), pauseCell(p, paused), job.Description)
 		if paused {
 			t.paint(5, yellow)
 		}
@@ -51,6 +51,14 @@ func (a *app) jobs(ctx context.Context) error {
 	return a.list(items, t)
 }
 
+// narrow cuts a text that stands before other columns to a third of the terminal.
+func (a *app) narrow(text string) string {
+	if a.width == 0 {
+		return text
+	}
+	return cut(text, a.width/3)
+}
+
 func viewJob(job *jobs.Job, last jobs.Run, now time.Time) jobView {
 	v := jobView{
 		Name: job.Name, Description: job.Description, Enabled: job.Enabled,
@@ -59,6 +67,9 @@ func viewJob(job *jobs.Job, last jobs.Run, now time.Time) jobView {
 	}
 	for _, sp := range job.Specs {
 		v.Schedule = append(v.Schedule, sp.String())
+	}
+	for _, t := range job.At {
+		v.At = append(v.At, stamp(t.In(job.Zone())))
 	}
 	if job.After != nil {
 		v.After = &afterView{Job: job.After.Job, When: job.After.When}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,4 +140,40 @@ func TestAddressesHideTheirPasswords(t *testing.T) {
 		assert.NotContains(t, d.scrub("dial "+raw), "geheim", raw)
 	}
 	assert.Equal(t, "the password xxxxx is wrong", address{url: "redis://:geheim@h:1"}.scrub("the password geheim is wrong"))
+}
+
+func TestAScheduleIsCutOnANarrowTerminal(t *testing.T) {
+	const long = "0 9 * * fri, every 2 weeks, only office, from 2026-11-27"
+	assert.Equal(t, long, (&app{}).narrow(long), "nobody looks: nothing is cut")
+	assert.Equal(t, long, (&app{width: 200}).narrow(long))
+	assert.Equal(t, "0 9 * * fri, every 2 week…", (&app{width: 80}).narrow(long))
+}
+
+func TestPlansAreColouredByTheirSigns(t *testing.T) {
+	lines := []string{"new against old", "", "+ a: added", "    - Mon", "~ b: retimed", "= 1 job unchanged", "-x", "odd\x1b[2J"}
+	assert.Equal(t, "new against old\n\n+ a: added\n    - Mon\n~ b: retimed\n= 1 job unchanged\n-x\nodd\\x1b[2J\n", painted(lines, false))
+	assert.Equal(t, "new against old\n\n\x1b[32m+ a: added\x1b[0m\n\x1b[31m    - Mon\x1b[0m\n\x1b[33m~ b: retimed\x1b[0m\n"+
+		"\x1b[2m= 1 job unchanged\x1b[0m\n-x\nodd\\x1b[2J\n", painted(lines, true))
+}
+
+func TestTheCursorsThatADeploymentMoves(t *testing.T) {
+	const rest = " to that moment: ticks that nobody has decided by then are skipped (schedule changed)."
+	assert.Equal(t, "When the file is deployed, the cursor of a moves"+rest, restartWords([]string{"a"}))
+	assert.Equal(t, "When the file is deployed, the cursors of a, b, c, d, e and 2 more move"+rest, restartWords(strings.Split("abcdefg", "")))
+}
+
+func TestRangesOfTicksRepeatNothing(t *testing.T) {
+	at := func(text string) time.Time {
+		v, err := time.Parse(time.RFC3339, text)
+		require.NoError(t, err)
+		return v
+	}
+	for _, c := range [][3]string{
+		{"2026-10-24T02:00:00+02:00", "2026-10-24T02:00:00+02:00", "Sat 2026-10-24 02:00:00 +02:00"},
+		{"2026-10-24T02:00:00+02:00", "2026-10-24T05:00:00+02:00", "Sat 2026-10-24 02:00:00 .. 05:00:00 +02:00"},
+		{"2026-10-23T02:00:00+02:00", "2026-10-24T02:00:00+02:00", "Fri 2026-10-23 02:00:00 .. Sat 2026-10-24 02:00:00 +02:00"},
+		{"2026-10-24T02:00:00+02:00", "2026-10-25T04:00:00+01:00", "Sat 2026-10-24 02:00:00 +02:00 .. Sun 2026-10-25 04:00:00 +01:00"},
+	} {
+		assert.Equal(t, c[2], rangeWords(at(c[0]), at(c[1])))
+	}
 }

@@ -161,6 +161,7 @@ type jobView struct {
 	Description string       `json:"description"`
 	Enabled     bool         `json:"enabled"`
 	Schedule    []string     `json:"schedule"`
+	At          []stamp      `json:"at,omitempty"`
 	After       *afterView   `json:"after"` // null: no other job's end starts it
 	Timezone    string       `json:"timezone"`
 	Priority    int          `json:"priority"`
