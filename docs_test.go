@@ -171,6 +171,72 @@ func TestTheReadmesScheduleIsValid(t *testing.T) {
 	}
 }
 
+// TestThePageOnTimeIsTrue holds the tables of docs/schedule.md against the evaluator.
+func TestThePageOnTimeIsTrue(t *testing.T) {
+	page := read(t, "docs/schedule.md")
+	for _, block := range blocks(page, "yaml") {
+		_, err := jobs.Parse("docs/schedule.md", []byte(block))
+		require.NoError(t, err, block)
+	}
+	check := func(spec interface {
+		Next(time.Time) (time.Time, bool)
+	}, after time.Time, want, what string) {
+		for _, text := range strings.Split(want, ",") {
+			next, ok := spec.Next(after)
+			require.True(t, ok, what)
+			at := next.In(after.Location())
+			layout := "2006-01-02 15:04"
+			if strings.Count(text, ":") == 2 {
+				layout += ":05"
+			}
+			if strings.ContainsAny(text[len(text)-5:], "+-") && after.Location() != time.UTC {
+				layout += " -0700"
+			}
+			assert.Equal(t, strings.TrimSpace(text), at.Format(layout), what)
+			after = next.In(after.Location())
+		}
+	}
+	plain := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\d{4}-[^|]+) \\|").FindAllStringSubmatch(page, -1)
+	require.Greater(t, len(plain), 15)
+	for _, m := range plain {
+		spec, err := jobs.ParseSpec(m[1], nil)
+		require.NoError(t, err, m[1])
+		check(spec, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), m[2], m[1])
+	}
+	zone, err := jobs.LoadZone("America/New_York")
+	require.NoError(t, err)
+	changes := regexp.MustCompile("(?s)ticks in America/New_York after ([0-9: -]+) \\|\n\\|[-|]+\n(.*?)\n\n").FindAllStringSubmatch(page, -1)
+	require.Len(t, changes, 2)
+	for _, table := range changes {
+		after, err := time.ParseInLocation("2006-01-02 15:04", table[1], zone)
+		require.NoError(t, err)
+		rows := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| `([^`]+)` \\| ([^|]+) \\|$").FindAllStringSubmatch(table[2], -1)
+		require.Len(t, rows, 4)
+		for _, m := range rows {
+			o := jobs.SpecOptions{Location: zone}
+			switch m[2] {
+			case "run-after", "skip":
+				o.DST.Gap = jobs.DSTGap(m[2])
+			default:
+				o.DST.Overlap = jobs.DSTOverlap(m[2])
+			}
+			spec, err := jobs.NewSpec(m[1], o)
+			require.NoError(t, err)
+			check(spec, after, m[3], m[1]+" "+m[2])
+		}
+	}
+	days := regexp.MustCompile("(?s)in 2027, `payroll` above .*?\n\n").FindString(page)
+	payroll, err := jobs.Parse("docs/schedule.md", []byte(blocks(page, "yaml")[1]))
+	require.NoError(t, err)
+	job := payroll.Job("payroll")
+	var want []string
+	for _, m := range regexp.MustCompile(`(?m)^\| (\d{4}[0-9: -]+) \|`).FindAllStringSubmatch(days, -1) {
+		want = append(want, m[1])
+	}
+	require.Len(t, want, 4)
+	check(job, time.Date(2027, 1, 1, 0, 0, 0, 0, job.Zone()), strings.Join(want, ","), "payroll")
+}
+
 func TestTheReadmesCodeIsTheExample(t *testing.T) {
 	list := blocks(read(t, "README.md"), "go")
 	require.Len(t, list, 1)
