@@ -156,7 +156,7 @@ func TestOnlyANewTimingRestartsAJob(t *testing.T) {
 // TestAppliedToTheOldTicksADiffGivesTheNewOnes is what makes a diff one.
 func TestAppliedToTheOldTicksADiffGivesTheNewOnes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		old, edited := drawTimes(rt, t, "old"), drawTimes(rt, t, "new")
+		old, edited := drawTimes(rt, "old"), drawTimes(rt, "new")
 		from := noon.Add(time.Duration(rapid.IntRange(0, 7*86400).Draw(rt, "from")) * time.Second)
 		until := from.Add(time.Duration(rapid.IntRange(0, 5*86400).Draw(rt, "for")) * time.Second)
 		d := Compare(old, edited, from, until, rapid.SampledFrom([]int{1, 100_000}).Draw(rt, "limit"))
@@ -216,19 +216,25 @@ func between(job *jobs.Job, from, until time.Time) []time.Time {
 	return ticks
 }
 
-func drawTimes(rt *rapid.T, t testing.TB, what string) *jobs.Schedule {
+func drawTimes(rt *rapid.T, what string) *jobs.Schedule {
 	var text strings.Builder
+	fmt.Fprintf(&text, "calendars:\n  off: {dates: [2026-11-%d..2026-11-28], weekdays: [sat]}\n", rapid.IntRange(22, 26).Draw(rt, what+"calendar"))
 	text.WriteString("jobs:\n  always: {run: echo}\n")
 	for _, name := range []string{"a", "b", "c"} {
 		if !rapid.Bool().Draw(rt, what+name) {
 			continue
 		}
 		draw := func(label string, words ...string) string { return rapid.SampledFrom(words).Draw(rt, what+name+label) }
-		fmt.Fprintf(&text, "  %s: {run: echo, schedule: %q, timezone: %s, enabled: %s}\n", name,
+		fmt.Fprintf(&text, "  %s: {run: echo, schedule: %q, timezone: %s, enabled: %s%s}\n", name,
 			draw("schedule", "0 2 * * *", "0 3 * * *", "30 2,14 * * *", "0 * * * *", "5 * * * *", "*/20 * * * *", "@every 7m", "0 0 * * 1", "59 23 * * *", "0 0 29 2 *"),
-			draw("zone", "UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago"), draw("enabled", "true", "true", "false"))
+			draw("zone", "UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago"), draw("enabled", "true", "true", "false"),
+			draw("more", "", "", ", exclude: off", ", exclude: off, shift: next-business-day", ", start: 2026-11-25", ", end: 2026-11-25T12:30:00Z", ", at: 2026-11-24T02:00:00Z"))
 	}
-	return parse(t, text.String())
+	s, err := jobs.Parse("schedule.yaml", []byte("version: 1\n"+text.String()))
+	if err != nil {
+		rt.Skip(err) // rules that do not go together
+	}
+	return s
 }
 
 // TestEveryFieldOfAJobIsCompared keeps the table of keys complete: a field is in it,

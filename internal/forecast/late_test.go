@@ -131,11 +131,12 @@ func TestSumOfFates(t *testing.T) {
 // exactly one fate, in the order of time.
 func TestLateLeavesNoTickOut(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s := drawSchedule(rt, t)
+		s := drawSchedule(rt)
 		since := noon.Add(-time.Duration(rapid.IntRange(0, 5*3600).Draw(rt, "late")) * time.Second)
 		fates := Late(s.Jobs, since, noon)
 		for _, job := range s.Jobs {
 			tick, ok := job.Next(lastStarted(job, since))
+			require.True(rt, !ok || job.Starts(tick).After(since), "%s at %s had started", job.Name, tick)
 			for len(fates) > 0 && fates[0].Job == job {
 				f := fates[0]
 				fates = fates[1:]
@@ -160,13 +161,14 @@ func TestLateLeavesNoTickOut(t *testing.T) {
 }
 
 // drawSchedule draws a file of a few jobs with all rules that matter to late ticks.
-func drawSchedule(rt *rapid.T, t testing.TB) *jobs.Schedule {
+func drawSchedule(rt *rapid.T) *jobs.Schedule {
 	draw := func(name string, words ...string) string { return rapid.SampledFrom(words).Draw(rt, name) }
 	text := "groups: {g: {limit: 2}}\njobs:\n"
 	for i := range rapid.IntRange(1, 4).Draw(rt, "jobs") {
-		text += fmt.Sprintf("  j%d: {run: echo, enabled: %s, schedule: %q, overlap: %s%s, catch_up: {policy: %s, window: %dm, max: %d}}\n", i,
+		text += fmt.Sprintf("  j%d: {run: echo, enabled: %s, schedule: %q, jitter: %s, overlap: %s%s, catch_up: {policy: %s, window: %dm, max: %d}}\n", i,
 			draw("enabled", "true", "true", "true", "false"),
 			draw("schedule", "@every 7s", "@every 20s", "*/7 * * * *", "30 * * * *", "0 12 * * *", "* * * * *"),
+			draw("jitter", "0s", "0s", "3s", "6m"),
 			draw("overlap", "skip", "queue", "replace", "allow", "allow, max_running: 2", "skip, every_node: true"),
 			draw("group", "", "", ", group: g"),
 			draw("policy", "all", "latest", "skip"), rapid.IntRange(1, 300).Draw(rt, "window"), rapid.IntRange(1, 30).Draw(rt, "max"))
