@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,11 @@ func (a *app) late(o nextOptions, now time.Time, names []string) error {
 	case len(o.needsSpec) > 0:
 		return fail(exitUsage, "--%s goes with --spec; a job has what the file says", o.needsSpec[0])
 	}
-	chosen, err := a.chosen(names)
+	s, err := a.schedule()
+	if err != nil {
+		return err
+	}
+	chosen, err := a.chosen(s, names)
 	if err != nil {
 		return err
 	}
@@ -32,7 +37,11 @@ func (a *app) late(o nextOptions, now time.Time, names []string) error {
 		}
 	}
 	since := now.Add(-o.late)
-	return a.showFates(forecast.Late(chosen, since, now), since)
+	fates := forecast.Late(s.Jobs, since, now) // all of them: those of a group compete
+	if len(names) > 0 {
+		fates = slices.DeleteFunc(fates, func(f forecast.Fate) bool { return !slices.Contains(chosen, f.Job) })
+	}
+	return a.showFates(fates, since)
 }
 
 type fateView struct {

@@ -151,7 +151,11 @@ func (a *app) voices(o nextOptions, names []string) ([]voice, error) {
 	if len(o.needsSpec) > 0 {
 		return nil, fail(exitUsage, "--%s goes with --spec; a job has what the file says", o.needsSpec[0])
 	}
-	chosen, err := a.chosen(names)
+	s, err := a.schedule()
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := a.chosen(s, names)
 	if err != nil {
 		return nil, err
 	}
@@ -164,11 +168,7 @@ func (a *app) voices(o nextOptions, names []string) ([]voice, error) {
 
 // chosen are the jobs with ticks that are meant by the names: each once, or,
 // without names, all that are enabled.
-func (a *app) chosen(names []string) ([]*jobs.Job, error) {
-	s, err := a.schedule()
-	if err != nil {
-		return nil, err
-	}
+func (a *app) chosen(s *jobs.Schedule, names []string) ([]*jobs.Job, error) {
 	var chosen []*jobs.Job
 	if len(names) == 0 {
 		for _, job := range s.Jobs {
