@@ -29,7 +29,10 @@ func (p Problem) String() string {
 
 // FileError is everything that is wrong with one schedule file, in the order of
 // the file. There is at least one problem.
-type FileError struct{ Problems []Problem }
+type FileError struct {
+	Problems []Problem
+	Files    []string // as Schedule.Files, as far as they were looked for
+}
 
 // Error prints one problem a line; a YAML syntax error adds lines of context.
 func (e *FileError) Error() string {

@@ -2,8 +2,11 @@ package jobs
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -13,6 +16,7 @@ type calendarValue struct {
 	week   uint8
 	yearly yearMask
 	spans  []daySpan
+	names  dayNames
 }
 
 var calendarShape = shape[calendarValue]{
@@ -20,10 +24,11 @@ var calendarShape = shape[calendarValue]{
 	fields: []field[calendarValue]{
 		{"dates", readDates},
 		{"weekdays", readWeekdays},
+		{"ics", readICS},
 	},
 }
 
-const calendarExpected = "{dates: [2026-12-25, 12-25], weekdays: [sat, sun]}, with one of the two at least"
+const calendarExpected = "{dates: [2026-12-25, 12-25], weekdays: [sat, sun], ics: holidays.ics}, with one of the three at least"
 
 // readCalendars reads the calendars that jobs may name. One with a mistake in it
 // is known all the same, so that its jobs are not wrong too.
@@ -33,6 +38,9 @@ func readCalendars(d *decoder, e entry, f *fileValue) {
 		return
 	}
 	d.calendars = make(map[string]*Calendar, len(entries))
+	if d.fileZone = f.schedule.Location; d.fileZone == nil {
+		d.fileZone = time.UTC // its name is wrong, which is said
+	}
 	for _, item := range entries {
 		if why := badName("calendar", item.key); why != "" {
 			d.problem(item.at, "%s", why)
@@ -41,6 +49,7 @@ func readCalendars(d *decoder, e entry, f *fileValue) {
 		var v calendarValue
 		keys, ok := object(d, item, calendarShape.under(item), calendarExpected, &v)
 		c := &Calendar{Name: item.key, days: newDaySet(v.week, v.yearly, v.spans)}
+		c.labels, c.yearly = v.names.sorted()
 		switch {
 		case !ok || len(d.problems) > before:
 		case len(keys) == 0:
@@ -162,6 +171,75 @@ func weekdayHint(name string) string {
 		return "; the weekend is written [sat, sun]"
 	}
 	return ""
+}
+
+// readICS reads calendar files. Their paths begin at the folder of the schedule
+// file, so that the two can be moved, and put into git, together.
+func readICS(d *decoder, e entry, v *calendarValue) {
+	const expected = "the path of a calendar file, such as holidays.ics, or a list of them"
+	items := []entry{e}
+	if n := d.resolve(e.value); n.Kind == yaml.SequenceNode {
+		var ok bool
+		if items, ok = d.list(e, expected); ok && len(items) == 0 {
+			d.problem(e.value, "%s is an empty list; expected %s", e.path(), expected)
+		}
+	}
+	for _, item := range items {
+		path, ok := d.word(item, expected)
+		if !ok {
+			continue
+		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(filepath.Dir(d.file), path)
+		}
+		if days := d.ics(item, path); days != nil {
+			v.spans = append(v.spans, days.spans...)
+			for month, mask := range days.yearly {
+				v.yearly[month] |= mask
+			}
+			v.names.merge(days.names)
+		}
+	}
+}
+
+// ics reads one calendar file, once for all calendars that name it. It is nil when
+// something is wrong, which is said where the file is named.
+func (d *decoder) ics(e entry, path string) *icsDays {
+	at := d.resolve(e.value)
+	days, known := d.icsRead[path]
+	switch {
+	case known:
+		return days
+	case len(d.files) >= maxICSFiles:
+		d.problem(at, "%s: the schedule has more than %d calendar files", e.path(), maxICSFiles)
+		return nil
+	}
+	d.files = append(d.files, path)
+	d.icsRead[path] = nil
+	data, err := readCalendarFile(path)
+	if err != nil {
+		d.problem(at, "%s: %v; the path of a calendar file begins at the folder of the schedule file", e.path(), err)
+		return nil
+	}
+	days, errs := parseICS(data, d.fileZone, d.database)
+	for _, err := range errs {
+		d.problem(at, "%s: %s:%v", e.path(), path, err)
+	}
+	d.icsRead[path] = days
+	return days
+}
+
+// readCalendarFile reads no more than a calendar may have, and nothing that would
+// make it wait, as a pipe does.
+func readCalendarFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no file", path)
+	}
+	return readFile(path, maxICSSize)
 }
 
 // readOnly and readExclude read the calendars that decide on which days a job

@@ -32,7 +32,7 @@ func WithZones(z *Zones) Option { return func(d *decoder) { d.database = z } }
 // with its content comes back at once, as a *FileError; a file that cannot be
 // read at all is an error that wraps the one of the file system.
 func Load(path string, options ...Option) (*Schedule, error) {
-	data, err := readFile(path)
+	data, err := readFile(path, MaxFileSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read schedule: %w: name another file with --file or $CARILLON_FILE", err)
 	}
@@ -47,19 +47,20 @@ func Load(path string, options ...Option) (*Schedule, error) {
 	return s, nil
 }
 
-func readFile(path string) ([]byte, error) {
+func readFile(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	// One byte more than allowed tells Parse that the file is too large, and
+	// One byte more than allowed tells the parser that the file is too large, and
 	// keeps the wrong file (a disk image, /dev/zero) out of memory.
-	return io.ReadAll(io.LimitReader(f, MaxFileSize+1))
+	return io.ReadAll(io.LimitReader(f, most+1))
 }
 
-// Parse checks the text of a schedule file; name stands for the file in
-// messages. Errors are as with Load.
+// Parse checks the text of a schedule file; name stands for the file in messages,
+// and its folder is where the paths of calendar files begin. Errors are as with
+// Load.
 func Parse(name string, data []byte, options ...Option) (*Schedule, error) {
 	d := newDecoder(name)
 	for _, option := range options {
@@ -71,8 +72,11 @@ func Parse(name string, data []byte, options ...Option) (*Schedule, error) {
 		d.schedule(doc, s)
 	}
 	if len(d.problems) > 0 {
-		return nil, newFileError(d.problems)
+		bad := newFileError(d.problems)
+		bad.Files = d.files
+		return nil, bad
 	}
+	s.Files = d.files
 	compact(s)
 	for _, j := range s.Jobs {
 		s.byName[j.Name] = j

@@ -67,8 +67,9 @@ var support = []string{"carillon/internal/redistest", "carillon/internal/embedde
 // theirs says from which of our packages a library is imported. The longest
 // prefix of an import path counts.
 var theirs = map[string]speakers{
-	"github.com/robfig/cron/v3": {code: []string{"carillon/jobs"}, tests: true},
-	"gopkg.in/yaml.v3":          {code: []string{"carillon/jobs", "carillon/internal/importer"}, tests: true}, // the importer reads manifests
+	"github.com/robfig/cron/v3":      {code: []string{"carillon/jobs"}, tests: true},
+	"gopkg.in/yaml.v3":               {code: []string{"carillon/jobs", "carillon/internal/importer"}, tests: true}, // the importer reads manifests
+	"github.com/teambition/rrule-go": {code: []string{"carillon/jobs"}},                                            // the recurrences of calendar files
 
 	"github.com/redis/go-redis/v9":                      {code: []string{"carillon/internal/redisstore"}, tests: true},
 	"github.com/go-redsync/redsync/v4":                  {code: []string{"carillon/leader"}},

@@ -1,0 +1,393 @@
+package jobs
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// icsReader turns events into days.
+type icsReader struct {
+	loc      *time.Location      // the zone of the schedule file
+	database *Zones              // that knows more
+	zones    map[string]*icsZone // of the calendar file
+	days     *icsDays
+
+	total int // days so far
+	rules int // recurrence rules so far
+}
+
+// wall is a time as a calendar file writes it.
+type wall struct {
+	seconds int64 // since 1970 on the clock it is written in
+	allDay  bool  // a date
+	utc     bool
+	tzid    string
+}
+
+func (w wall) day() int64 { return floorDiv(w.seconds, daySeconds) }
+
+// icsSpan is when an event takes place the first time.
+type icsSpan struct {
+	start  wall
+	length int64 // seconds; of all-day events whole days, one at least
+}
+
+// read adds the days of all events.
+func (r *icsReader) read(events []*icsEvent) []error {
+	var errs []error
+	moved, bad := r.overrides(events)
+	errs = append(errs, bad...)
+	for _, e := range events {
+		if len(errs) >= maxICSErrors {
+			break
+		}
+		if err := r.event(e, moved); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// overrides are the occurrences that have an event of their own, which may have
+// been moved or canceled: UID -> days on the clock of the event that recurs.
+func (r *icsReader) overrides(events []*icsEvent) (map[string]map[int64]bool, []error) {
+	clocks := map[string]wall{}
+	for _, e := range events {
+		uid, known := e.get("UID")
+		start, ok := e.get("DTSTART")
+		if _, override := e.get("RECURRENCE-ID"); override || !known || !ok {
+			continue
+		}
+		if clock, err := r.time(start, start.value); err == nil { // said when the event is read
+			clocks[uid.value] = clock
+		}
+	}
+	moved := map[string]map[int64]bool{}
+	var errs []error
+	for _, e := range events {
+		id, override := e.get("RECURRENCE-ID")
+		uid, _ := e.get("UID")
+		clock, ok := clocks[uid.value]
+		switch {
+		case !override:
+			continue
+		case id.params["RANGE"] != "":
+			errs = append(errs, id.bad("RANGE=%s changes a recurrence from some day on; expected two events with a rule each", shortened(id.params["RANGE"])))
+			continue
+		case !ok:
+			continue // what it replaces is not in the file
+		}
+		at, err := r.on(clock, id, id.value)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if moved[uid.value] == nil {
+			moved[uid.value] = map[int64]bool{}
+		}
+		moved[uid.value][at.day()] = true
+	}
+	return moved, errs
+}
+
+// event adds the days of one event.
+func (r *icsReader) event(e *icsEvent, moved map[string]map[int64]bool) error {
+	if status, ok := e.get("STATUS"); ok && strings.EqualFold(strings.TrimSpace(status.value), "CANCELLED") {
+		return nil
+	}
+	span, err := r.span(e)
+	if err != nil {
+		return err
+	}
+	if rule, ok := e.get("EXRULE"); ok {
+		return rule.bad("it is no part of iCalendar any more; expected EXDATE")
+	}
+	summary, _ := e.get("SUMMARY")
+	label := summaryText(summary.value)
+	without, err := r.exceptions(e, span.start)
+	if err != nil {
+		return err
+	}
+	if _, override := e.get("RECURRENCE-ID"); !override {
+		uid, _ := e.get("UID")
+		for day := range moved[uid.value] {
+			without[day] = true
+		}
+	}
+	starts, err := r.starts(e, span, without, label)
+	if err != nil {
+		return err
+	}
+	for _, start := range starts {
+		if without[floorDiv(start, daySeconds)] {
+			continue
+		}
+		if err := r.add(e, span, start, span.length, label); err != nil {
+			return err
+		}
+	}
+	return r.addPeriods(e, span, label)
+}
+
+// add puts the days of one occurrence into the calendar.
+func (r *icsReader) add(e *icsEvent, s icsSpan, start, length int64, label string) error {
+	last := start + max(length-1, 0)
+	if s.start.utc {
+		start, last = r.local(start), r.local(last)
+	}
+	days := daySpan{floorDiv(start, daySeconds), floorDiv(last, daySeconds)}
+	count := days.last - days.first + 1
+	if count > maxICSDays || r.total+int(count) > maxICSDays {
+		return icsError{e.line, fmt.Sprintf("the events up to this one are on more than %d days; write weekdays or ranges of dates instead", maxICSDays)}
+	}
+	r.total += int(count)
+	r.days.spans = append(r.days.spans, days)
+	for day := days.first; day <= days.last; day++ {
+		r.days.names.add(day, label)
+	}
+	return nil
+}
+
+// local is what the clock of the file's zone shows at an instant.
+func (r *icsReader) local(instant int64) int64 {
+	_, offset := time.Unix(instant, 0).In(r.loc).Zone()
+	return instant + int64(offset)
+}
+
+// span reads DTSTART with DTEND or DURATION.
+func (r *icsReader) span(e *icsEvent) (icsSpan, error) {
+	line, ok := e.get("DTSTART")
+	if !ok {
+		return icsSpan{}, icsError{e.line, "the event has no DTSTART"}
+	}
+	start, err := r.time(line, line.value)
+	if err != nil {
+		return icsSpan{}, err
+	}
+	s := icsSpan{start: start}
+	if start.allDay {
+		s.length = daySeconds
+	}
+	endLine, ends := e.get("DTEND")
+	duration, lasts := e.get("DURATION")
+	switch {
+	case ends && lasts:
+		return s, duration.bad("the event has a DTEND too, in line %d", endLine.number)
+	case lasts:
+		s.length, err = icsDuration(duration, start.allDay)
+		return s, err
+	case !ends:
+		return s, nil
+	}
+	end, err := r.time(endLine, endLine.value)
+	switch {
+	case err != nil:
+		return s, err
+	case end.allDay != start.allDay:
+		return s, endLine.bad("one of DTSTART and DTEND is a date, the other has a time")
+	case end.utc != start.utc:
+		return s, endLine.bad("one of DTSTART and DTEND is in UTC, the other is not")
+	case end.seconds < start.seconds && end.tzid == start.tzid:
+		return s, endLine.bad("the event ends before it begins, in line %d", line.number)
+	}
+	// Two zones, as flights have them: the dates are still those that were written.
+	// A whole day that ends on itself is a day all the same; programs write that.
+	s.length = max(s.length, end.seconds-start.seconds)
+	return s, nil
+}
+
+var (
+	icsDate     = regexp.MustCompile(`^[0-9]{8}$`)
+	icsDateTime = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z?$`)
+)
+
+// time reads a DATE or a DATE-TIME (RFC 5545, 3.3.4 and 3.3.5).
+func (r *icsReader) time(l icsLine, text string) (wall, error) {
+	text = strings.ToUpper(strings.TrimSpace(text))
+	kind := strings.ToUpper(l.params["VALUE"])
+	w := wall{allDay: icsDate.MatchString(text), utc: strings.HasSuffix(text, "Z"), tzid: l.params["TZID"]}
+	switch {
+	case !w.allDay && !icsDateTime.MatchString(text):
+		return w, l.bad("%s is no date such as 20261225 and no time such as 20261225T090000", quoted(text))
+	case kind == "DATE" && !w.allDay, kind == "DATE-TIME" && w.allDay:
+		return w, l.bad("%s is not of the kind VALUE=%s", quoted(text), kind)
+	case kind != "" && kind != "DATE" && kind != "DATE-TIME" && kind != "PERIOD":
+		return w, l.bad("VALUE=%s; expected DATE or DATE-TIME", shortened(kind))
+	}
+	d := date{number(text[:4]), number(text[4:6]), number(text[6:8])}
+	if d.year < firstYear || d.month < 1 || d.month > 12 || d.day < 1 || d.day > monthDays(d.year, d.month) {
+		return w, l.bad("there is no date %s", text[:8])
+	}
+	w.seconds = d.number() * daySeconds
+	if w.allDay {
+		return w, nil
+	}
+	hour, minute, second := number(text[9:11]), number(text[11:13]), number(text[13:15])
+	if hour > 23 || minute > 59 || second > 60 {
+		return w, l.bad("there is no time of day %s", text[9:15])
+	}
+	w.seconds += int64(hour*3600 + minute*60 + min(second, 59)) // a leap second is the end of its minute
+	return w, nil
+}
+
+var icsDurationText = regexp.MustCompile(`^\+?P(?:([0-9]{1,6})W|(?:([0-9]{1,6})D)?(?:T(?:([0-9]{1,6})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,8})S)?)?)$`)
+
+// icsDuration reads a DURATION (RFC 5545, 3.3.6), in seconds.
+func icsDuration(l icsLine, allDay bool) (int64, error) {
+	text := strings.ToUpper(strings.TrimSpace(l.value))
+	m := icsDurationText.FindStringSubmatch(text)
+	if m == nil || strings.HasSuffix(text, "P") || strings.HasSuffix(text, "T") {
+		return 0, l.bad("%s is no duration of an event, such as P1D or PT2H", quoted(text))
+	}
+	seconds := int64(7*number(m[1])+number(m[2]))*daySeconds + int64(3600*number(m[3])+60*number(m[4])+number(m[5]))
+	if allDay {
+		if seconds%daySeconds != 0 {
+			return 0, l.bad("%s is no number of whole days, and the event has no time", quoted(text))
+		}
+		seconds = max(seconds, daySeconds)
+	}
+	return seconds, nil
+}
+
+// on reads a time of the same event on the clock of its DTSTART.
+func (r *icsReader) on(clock wall, l icsLine, text string) (wall, error) {
+	w, err := r.time(l, text)
+	if err != nil || w.allDay || clock.allDay || w.utc == clock.utc {
+		return w, err
+	}
+	if clock.utc {
+		return w, l.bad("%s is not in UTC, as DTSTART is", quoted(text))
+	}
+	if clock.tzid == "" {
+		return w, l.bad("%s is in UTC, and DTSTART is in no zone", quoted(text))
+	}
+	loc, err := r.zoneFor(clock.tzid)
+	if err != nil {
+		return w, l.bad("%s is in UTC, and DTSTART is not: %v", quoted(text), err)
+	}
+	_, offset := time.Unix(w.seconds, 0).In(loc).Zone()
+	w.seconds, w.utc, w.tzid = w.seconds+int64(offset), false, clock.tzid
+	return w, nil
+}
+
+// exceptions are the days of EXDATE. An event recurs once a day at most, so a day
+// tells which occurrence is meant, whatever its time.
+func (r *icsReader) exceptions(e *icsEvent, clock wall) (map[int64]bool, error) {
+	without := map[int64]bool{}
+	for _, l := range e.props["EXDATE"] {
+		for text := range strings.SplitSeq(l.value, ",") {
+			at, err := r.on(clock, l, text)
+			if err != nil {
+				return nil, err
+			}
+			without[at.day()] = true
+		}
+	}
+	return without, nil
+}
+
+// addPeriods adds the occurrences of RDATE that have a length of their own.
+func (r *icsReader) addPeriods(e *icsEvent, s icsSpan, label string) error {
+	for _, l := range e.props["RDATE"] {
+		if !strings.EqualFold(l.params["VALUE"], "PERIOD") {
+			continue
+		}
+		for text := range strings.SplitSeq(l.value, ",") {
+			from, to, ok := strings.Cut(text, "/")
+			if !ok {
+				return l.bad("%s is no period such as 20261225T090000/PT2H", quoted(text))
+			}
+			start, err := r.on(s.start, l, from)
+			if err != nil {
+				return err
+			}
+			var length int64
+			if strings.ContainsAny(to, "Pp") {
+				to := l
+				_, to.value, _ = strings.Cut(text, "/")
+				length, err = icsDuration(to, start.allDay)
+			} else {
+				var end wall
+				end, err = r.on(s.start, l, to)
+				length = end.seconds - start.seconds
+			}
+			switch {
+			case err != nil:
+				return err
+			case length < 0:
+				return l.bad("%s ends before it begins", quoted(text))
+			}
+			if err := r.add(e, s, start.seconds, length, label); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// summaryText is a SUMMARY without its escapes (RFC 5545, 3.3.11), in one short
+// line.
+func summaryText(value string) string {
+	text := strings.NewReplacer(`\\`, `\`, `\n`, " ", `\N`, " ", `\,`, ",", `\;`, ";").Replace(value)
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	return strings.Clone(shortened(strings.Join(strings.Fields(text), " ")))
+}
+
+// dayNames collects the names of days; the first one of a day stays.
+type dayNames struct {
+	days   map[int64]string
+	yearly map[date]string
+}
+
+func (n *dayNames) add(day int64, text string) {
+	if n.days == nil {
+		n.days = map[int64]string{}
+	}
+	if _, named := n.days[day]; !named && text != "" {
+		n.days[day] = text
+	}
+}
+
+func (n *dayNames) addYearly(day date, text string) {
+	if n.yearly == nil {
+		n.yearly = map[date]string{}
+	}
+	if _, named := n.yearly[day]; !named && text != "" {
+		n.yearly[day] = text
+	}
+}
+
+// merge adds the names of another file, which come after these.
+func (n *dayNames) merge(other dayNames) {
+	for day, text := range other.days {
+		n.add(day, text)
+	}
+	for day, text := range other.yearly {
+		n.addYearly(day, text)
+	}
+}
+
+// sorted are the names as a Calendar holds them.
+func (n *dayNames) sorted() ([]dayLabel, []yearlyLabel) {
+	var labels []dayLabel
+	for day, text := range n.days {
+		labels = append(labels, dayLabel{int32(day), text})
+	}
+	slices.SortFunc(labels, func(a, b dayLabel) int { return cmp.Compare(a.day, b.day) })
+	var yearly []yearlyLabel
+	for d, text := range n.yearly {
+		yearly = append(yearly, yearlyLabel{int8(d.month), int8(d.day), text})
+	}
+	slices.SortFunc(yearly, func(a, b yearlyLabel) int { return cmp.Or(cmp.Compare(a.month, b.month), cmp.Compare(a.day, b.day)) })
+	return labels, yearly
+}
