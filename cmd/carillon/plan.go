@@ -91,7 +91,7 @@ func (a *app) plan(o planOptions) error {
 // that.
 func (a *app) olderSchedule(path string) (*jobs.Schedule, error) {
 	if path != "-" {
-		s, err := jobs.Load(path)
+		s, err := a.load(path)
 		if err != nil {
 			return nil, loadFailed(path, true, err)
 		}
@@ -103,7 +103,7 @@ func (a *app) olderSchedule(path string) (*jobs.Schedule, error) {
 	if err != nil {
 		return nil, fail(exitSchedule, "read the older schedule from standard input: %w", err)
 	}
-	s, err := jobs.Parse(name, data)
+	s, err := a.parse(name, data)
 	if err != nil {
 		return nil, loadFailed(name, true, err)
 	}

@@ -61,13 +61,21 @@ func (a *app) zones() (*jobs.Zones, error) {
 	return zones, nil
 }
 
-// load reads a schedule file with the zones that were asked for.
+// load and parse read a schedule file with the zones that were asked for.
 func (a *app) load(path string) (*jobs.Schedule, error) {
 	zones, err := a.zones()
 	if err != nil {
 		return nil, err
 	}
 	return jobs.Load(path, jobs.WithZones(zones))
+}
+
+func (a *app) parse(name string, data []byte) (*jobs.Schedule, error) {
+	zones, err := a.zones()
+	if err != nil {
+		return nil, err
+	}
+	return jobs.Parse(name, data, jobs.WithZones(zones))
 }
 
 // completeZones offers the names of time zones.
