@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -243,6 +244,61 @@ func TestTheEndsOfTime(t *testing.T) {
 	got, ok := parse(t, "* * * * * *", nil).Next(last.Add(-time.Second))
 	require.True(t, ok)
 	assert.Equal(t, last, got)
+}
+
+// What a job says about the changes of the clocks, for a fixed time and for one
+// that follows the clock: New York 02:00 -> 03:00 on 2026-03-08, 02:00 -> 01:00
+// on 2026-11-01; Lord Howe moves by half an hour.
+func TestPolicies(t *testing.T) {
+	const layout = "2 15:04 -0700"
+	for _, c := range []struct {
+		zone, expr, from string
+		dst              DST
+		ticks            []string
+	}{
+		{"America/New_York", "30 2 * * *", "2026-03-08 00:00", DST{Gap: DSTSkip}, []string{"9 02:30 -0400"}},
+		{"America/New_York", "30 2 * * *", "2026-03-08 00:00", DST{Overlap: DSTTwice}, []string{"8 03:00 -0400", "9 02:30 -0400"}},
+		{"America/New_York", "0 2-4 * * *", "2026-03-08 00:00", DST{Gap: DSTSkip}, []string{"8 03:00 -0400", "8 04:00 -0400", "9 02:00 -0400"}},
+		{"America/New_York", "30 * * * *", "2026-03-08 01:00", DST{Gap: DSTRunAfter}, []string{"8 01:30 -0500", "8 03:00 -0400", "8 03:30 -0400"}},
+		{"America/New_York", "*/20 2 * * *", "2026-03-08 01:00", DST{Gap: DSTRunAfter}, []string{"8 03:00 -0400", "9 02:00 -0400"}},
+		{"America/New_York", "30 1 * * *", "2026-11-01 00:00", DST{Overlap: DSTTwice}, []string{"1 01:30 -0400", "1 01:30 -0500", "2 01:30 -0500"}},
+		{"America/New_York", "30 1 * * *", "2026-11-01 00:00", DST{DSTSkip, DSTTwice}, []string{"1 01:30 -0400", "1 01:30 -0500", "2 01:30 -0500"}},
+		{"America/New_York", "15,45 1,2 * * *", "2026-11-01 01:20", DST{Overlap: DSTTwice}, []string{"1 01:45 -0400", "1 01:15 -0500", "1 01:45 -0500", "1 02:15 -0500"}},
+		{"America/New_York", "*/30 * * * *", "2026-11-01 01:10", DST{Overlap: DSTOnce}, []string{"1 01:30 -0400", "1 02:00 -0500", "1 02:30 -0500"}},
+		{"America/New_York", "*/30 * * * *", "2026-11-01 01:10", DST{Gap: DSTRunAfter}, []string{"1 01:30 -0400", "1 01:00 -0500", "1 01:30 -0500"}},
+		{"Australia/Lord_Howe", "*/15 * * * *", "2026-04-05 01:20", DST{Overlap: DSTOnce}, []string{"5 01:30 +1100", "5 01:45 +1100", "5 02:00 +1030"}},
+		{"Australia/Lord_Howe", "*/20 * * * *", "2026-10-04 01:50", DST{Gap: DSTRunAfter}, []string{"4 02:30 +1100", "4 02:40 +1100"}},
+		{"Pacific/Apia", "0 5 * * *", "2011-12-29 12:00", DST{Gap: DSTSkip}, []string{"31 05:00 +1400"}},
+		{"Pacific/Apia", "0 */12 * * *", "2011-12-29 10:00", DST{Gap: DSTRunAfter}, []string{"29 12:00 -1000", "31 00:00 +1400", "31 12:00 +1400"}},
+		{"America/Sitka", "0 12 * * *", "1867-10-18 11:00", DST{Overlap: DSTTwice}, []string{"18 12:00 +1458", "19 12:00 +1458", "19 12:00 -0901", "20 12:00 -0901"}},
+	} {
+		loc := zoneNamed(t, c.zone)
+		s, err := NewSpec(c.expr, SpecOptions{Location: loc, DST: c.dst})
+		require.NoError(t, err)
+		at, err := time.ParseInLocation("2006-01-02 15:04", c.from, loc)
+		require.NoError(t, err)
+		var got []string
+		for range c.ticks {
+			next, ok := s.Next(at)
+			require.True(t, ok)
+			got = append(got, next.In(loc).Format(layout))
+			at = next
+		}
+		assert.Equal(t, c.ticks, got, "%s in %s with %v", c.expr, c.zone, c.dst)
+	}
+}
+
+// A local time that a gap swallowed is a time that does not exist because no
+// clock shows it later either. No zone has ever gone back behind a gap.
+func TestNoZoneShowsLaterWhatAGapSwallowed(t *testing.T) {
+	for name := range strings.Lines(zoneNameList) {
+		z := zoneOf(zoneNamed(t, strings.TrimSpace(name)))
+		for i := 1; i+1 < len(z.spans); i++ {
+			if begin := z.spans[i].start + z.spans[i].off; begin > z.spans[i].high {
+				require.GreaterOrEqual(t, z.spans[i+1].low, begin, "%s: after %s", name, time.Unix(z.spans[i].start, 0).UTC())
+			}
+		}
+	}
 }
 
 func TestNextOfIsTheFirstOfAll(t *testing.T) {

@@ -4,10 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // spread reads an item that begins with H and writes it out in numbers: a value
@@ -96,36 +94,4 @@ func (f *cronField) insteadOfTilde(item string) string {
 func spreadHash(f *cronField, job string) uint64 {
 	sum := sha256.Sum256([]byte(f.name + "\x00" + job))
 	return binary.BigEndian.Uint64(sum[:])
-}
-
-// Starts is when a tick of the job is to become a run: its time, or, for a job
-// with jitter, up to that much later, in whole milliseconds. It depends on the
-// job's name and the tick only, so that every node says the same. It does not
-// allocate.
-func (j *Job) Starts(tick time.Time) time.Time {
-	steps := uint64((j.Jitter + time.Millisecond - 1) / time.Millisecond)
-	if steps <= 1 {
-		return tick
-	}
-	step, _ := bits.Mul64(jitterHash(j.Name, tick.Unix()), steps)
-	return tick.Add(time.Duration(step) * time.Millisecond)
-}
-
-// jitterHash mixes a name and a tick: FNV-1a over the name, to which the tick is
-// added in steps of the golden ratio, and the finaliser of splitmix64, after
-// which every bit depends on every bit.
-func jitterHash(name string, tick int64) uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(name) {
-		h = (h ^ uint64(name[i])) * 1099511628211
-	}
-	h = mix64(h) + uint64(tick)*0x9e3779b97f4a7c15
-	return mix64(h)
-}
-
-// mix64 is the finaliser of splitmix64 (Vigna, public domain).
-func mix64(h uint64) uint64 {
-	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-	h = (h ^ h>>27) * 0x94d049bb133111eb
-	return h ^ h>>31
 }

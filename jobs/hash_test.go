@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -117,53 +116,4 @@ func TestSpreadIsUniform(t *testing.T) {
 		pairs[spreadHash(&minuteField, name)%60*24+spreadHash(&hourField, name)%24]++
 	}
 	requireUniform(t, pairs)
-}
-
-func TestJitterIsPinned(t *testing.T) {
-	tick := time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
-	for _, c := range []struct {
-		name   string
-		jitter time.Duration
-		tick   time.Time
-		want   string
-	}{
-		{"report", 0, tick, "0s"},
-		{"report", time.Nanosecond, tick, "0s"},
-		{"report", time.Millisecond, tick, "0s"},
-		{"report", 5 * time.Minute, tick, "13.414s"},
-		{"report", 5 * time.Minute, tick.Add(time.Second), "1m38.868s"},
-		{"report", 24 * time.Hour, tick.AddDate(0, 0, 1), "4h33m26.066s"},
-		{"nightly-backup", 5 * time.Minute, tick, "4m2.988s"},
-		{"", 5 * time.Minute, tick, "3m32.858s"},
-		{"nightly-backup", 5 * time.Minute, time.Unix(-1, 0), "29.233s"},
-	} {
-		j := &Job{Name: c.name, Jitter: c.jitter}
-		assert.Equal(t, c.want, j.Starts(c.tick).Sub(c.tick).String(), "%s %s %s", c.name, c.jitter, c.tick)
-	}
-}
-
-func TestJitterIsUniform(t *testing.T) {
-	const buckets = 300
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for _, apart := range []time.Duration{time.Second, time.Minute, time.Hour, 24 * time.Hour, 7 * 24 * time.Hour} {
-		j := &Job{Name: "report", Jitter: buckets * time.Second}
-		counts := make([]int, buckets)
-		for n := range 100_000 {
-			tick := start.Add(time.Duration(n) * apart)
-			late := j.Starts(tick).Sub(tick)
-			if late < 0 || late >= j.Jitter || late%time.Millisecond != 0 {
-				t.Fatalf("%s starts %s late", tick, late)
-			}
-			counts[late/time.Second]++
-		}
-		requireUniform(t, counts)
-	}
-	counts := make([]int, buckets) // jobs that share a tick
-	for n := range 100_000 {
-		j := &Job{Name: fmt.Sprintf("job-%d", n), Jitter: buckets * time.Second}
-		counts[j.Starts(start).Sub(start)/time.Second]++
-	}
-	requireUniform(t, counts)
-	j := &Job{Name: "report", Jitter: time.Minute}
-	assert.Zero(t, testing.AllocsPerRun(100, func() { j.Starts(start) }))
 }

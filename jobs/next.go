@@ -1,6 +1,9 @@
 package jobs
 
-import "time"
+import (
+	"sort"
+	"time"
+)
 
 // Ticks lie in the years 1 to 9999 of UTC, the years RFC 3339 can write.
 var (
@@ -144,7 +147,14 @@ func NextOf(specs []*Spec, after time.Time) (time.Time, bool) {
 // Next is the job's first tick strictly after the given instant, in UTC. It is
 // false for a job that is started by hand only. It says what the schedule
 // means, whether or not the job is enabled.
-func (j *Job) Next(after time.Time) (time.Time, bool) { return NextOf(j.Specs, after) }
+func (j *Job) Next(after time.Time) (time.Time, bool) {
+	first, found := NextOf(j.Specs, after)
+	i := sort.Search(len(j.At), func(i int) bool { return j.At[i].After(after) })
+	if i < len(j.At) && (!found || j.At[i].Before(first)) {
+		return j.At[i], true
+	}
+	return first, found
+}
 
 // Ticks reports whether the job has ticks of its own, enabled or not: a schedule,
 // or single instants.

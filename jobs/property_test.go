@@ -50,35 +50,45 @@ func TestNextIsTheFirstTick(t *testing.T) {
 	})
 }
 
-// TestListEqualsMerge: the ticks of a list are the ticks of its members, each once.
+// TestListEqualsMerge: the ticks of a job are those of its expressions, whatever
+// filters them, and its instants, each once.
 func TestListEqualsMerge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		loc, from := drawTransition(t)
 		to := from + 2*daySeconds
-		var specs []*Spec
+		job := &Job{Name: "a-job"}
 		want := map[int64]bool{}
+		o, _ := drawOptions(t, "0 0 * * *", SpecOptions{Location: loc}, from)
 		for range rapid.IntRange(0, 4).Draw(t, "members") {
 			// No seconds: a merge of 100,000 ticks proves no more.
 			expr := "0 " + strings.Join([]string{drawField(t, "minute", 0, 59, ""), drawField(t, "hour", 0, 23, "")}, " ") + " * * *"
-			s, err := ParseSpec(expr, loc)
-			require.NoError(t, err)
-			specs = append(specs, s)
-			for at := time.Unix(from, 0); ; {
-				next, ok := s.Next(at)
-				if !ok || next.Unix() > to {
-					break
-				}
-				want[next.Unix()] = true
-				at = next
+			s, err := NewSpec(expr, o)
+			if err != nil {
+				require.ErrorContains(t, err, "can never fire")
+				continue
+			}
+			job.Specs = append(job.Specs, s)
+			for _, at := range ticksOf(t, s, from, to) {
+				want[at] = true
+			}
+		}
+		minutes := rapid.SliceOfNDistinct(rapid.Int64Range(-10, 2*24*60+10), 0, 20, rapid.ID[int64]).Draw(t, "instants")
+		slices.Sort(minutes)
+		for _, m := range minutes {
+			at := from - from%60 + m*60
+			job.At = append(job.At, time.Unix(at, 0).UTC())
+			if at > from && at <= to {
+				want[at] = true
 			}
 		}
 		got := map[int64]bool{}
 		for at := time.Unix(from, 0); ; {
-			next, ok := NextOf(specs, at)
+			next, ok := job.Next(at)
 			if !ok || next.Unix() > to {
 				break
 			}
 			require.True(t, next.After(at))
+			require.Equal(t, time.UTC, next.Location())
 			got[next.Unix()] = true
 			at = next
 		}

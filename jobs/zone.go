@@ -15,6 +15,16 @@ import (
 type zone struct {
 	spans []span
 	wrap  int // the span that starts at cycleStart
+	sum   clockChanges
+}
+
+// clockChanges sums up what the clocks of a zone do from 2025 on, in seconds.
+type clockChanges struct {
+	off               int64  // the offset to begin with
+	unit              int64  // all offsets differ by whole multiples of it; 0 when there is one
+	shortest, longest int64  // change, without its sign
+	lostHours         uint32 // bit h: some local time from h to h+1 is in a gap
+	gapEnd, gapUnit   int64  // all gaps end at local times that are whole multiples of the unit from gapEnd
 }
 
 // span is a stretch of time with one offset.
@@ -36,7 +46,7 @@ var utcZone = newZone(time.UTC)
 // newZone tabulates a location.
 func newZone(loc *time.Location) *zone {
 	z := &zone{}
-	defer z.setLow()
+	defer z.finish()
 	add := func(start, off int64) {
 		high := int64(math.MinInt64)
 		if n := len(z.spans); n > 0 {
@@ -146,11 +156,35 @@ func (z *zone) first(local int64) int64 {
 	return max(z.spans[c.i].start+c.shift, local-z.spans[c.i].off)
 }
 
-// setLow fills in what is known of a span when all that follow it are.
-func (z *zone) setLow() {
+// finish fills in what is known when the table is whole.
+func (z *zone) finish() {
 	low := int64(math.MaxInt64)
 	for i := len(z.spans) - 1; i >= 0; i-- {
 		low = min(low, z.spans[i].start+z.spans[i].off)
 		z.spans[i].low = low
+	}
+	first := z.at(jitterSince).i
+	ch := &z.sum
+	ch.off = z.spans[first].off
+	for i := first + 1; i < len(z.spans); i++ {
+		begin, change := z.spans[i].start+z.spans[i].off, z.spans[i].off-z.spans[i-1].off
+		if change == 0 {
+			continue
+		}
+		length := max(change, -change)
+		if ch.unit = gcd(ch.unit, change); ch.shortest == 0 {
+			ch.shortest = length
+		}
+		ch.shortest, ch.longest = min(ch.shortest, length), max(ch.longest, length)
+		if change < 0 {
+			continue
+		}
+		if ch.lostHours == 0 {
+			ch.gapEnd = begin
+		}
+		ch.gapUnit = gcd(ch.gapUnit, begin-ch.gapEnd)
+		for local := begin - change; local < begin; local += 3600 - (local%3600+3600)%3600 {
+			ch.lostHours |= 1 << (floorDiv(local, 3600) % 24)
+		}
 	}
 }
