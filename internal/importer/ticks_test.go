@@ -103,11 +103,11 @@ func (r *cronRule) next(after time.Time, n int, end time.Time) []time.Time {
 		if !r.day(time.Date(y, m, d, 0, 0, 0, 0, time.UTC)) {
 			continue
 		}
-		found := r.oddDay(begin, stop)
-		if stop.Sub(begin) == 24*time.Hour {
-			found = r.evenDay(begin)
+		found := r.evenDay
+		if stop.Sub(begin) != 24*time.Hour {
+			found = r.oddDay
 		}
-		for _, t := range found {
+		for _, t := range found(begin, stop) {
 			if t.After(after) && len(ticks) < n {
 				ticks = append(ticks, t)
 			}
@@ -117,7 +117,7 @@ func (r *cronRule) next(after time.Time, n int, end time.Time) []time.Time {
 }
 
 // evenDay is a day on which the clocks do nothing special.
-func (r *cronRule) evenDay(begin time.Time) (ticks []time.Time) {
+func (r *cronRule) evenDay(begin, _ time.Time) (ticks []time.Time) {
 	if !r.day(begin) {
 		return nil
 	}
