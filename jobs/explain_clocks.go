@@ -13,10 +13,10 @@ func (s *Spec) ExplainClocks() string {
 		return ""
 	}
 	gap, overlap := "runs right after the gap", "runs the first time only"
-	if s.wildcard {
+	if s.skip {
 		gap = "is left out"
 	}
-	if s.wildcard {
+	if !s.once {
 		overlap = "runs both times"
 	}
 	return fmt.Sprintf("a time that does not exist %s, and one that comes twice %s", gap, overlap)

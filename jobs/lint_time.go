@@ -73,7 +73,7 @@ func gapWords(s *Spec, c clockChange) string {
 		return ""
 	}
 	clock, date := localWords(local)
-	if s.wildcard {
+	if s.skip {
 		return fmt.Sprintf("%s does not exist on %s and is left out", clock, date)
 	}
 	if tick, ok := s.Next(time.Unix(c.at-1, 0)); !ok || tick.Unix() != c.at {
@@ -93,7 +93,7 @@ func overlapWords(s *Spec, c clockChange) string {
 		return ""
 	}
 	clock, date := localWords(local)
-	if s.wildcard {
+	if !s.once {
 		return fmt.Sprintf("%s comes twice on %s and fires both times", clock, date)
 	}
 	return fmt.Sprintf("%s comes twice on %s and fires the first time", clock, date)

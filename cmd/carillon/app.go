@@ -103,7 +103,7 @@ func (a *app) root() *cobra.Command {
 			a.jobsCommand(), a.runsCommand(), a.runCommand(), a.logsCommand(),
 			a.ledgerCommand(), a.nodesCommand(), a.watchCommand(), a.healthcheckCommand(),
 		}},
-		{"Check, without Redis", []*cobra.Command{a.validateCommand(), a.nextCommand(), a.explainCommand(), a.planCommand(), a.loadCommand()}},
+		{"Check, without Redis", []*cobra.Command{a.validateCommand(), a.nextCommand(), a.explainCommand(), a.planCommand(), a.loadCommand(), a.schemaCommand()}},
 		{"Come from elsewhere", []*cobra.Command{a.importCommand()}},
 		{"Help", []*cobra.Command{a.versionCommand()}},
 	} {

@@ -87,6 +87,7 @@ var theirs = map[string]speakers{
 	"github.com/stretchr/testify":                {tests: true},
 	"pgregory.net/rapid":                         {tests: true},
 	"github.com/rogpeppe/go-internal/testscript": {tests: true},
+	"github.com/santhosh-tekuri/jsonschema/v6":   {tests: true},
 	"go.uber.org/goleak":                         {code: []string{"carillon/internal/redistest"}, tests: true},
 }
 
