@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -14,15 +16,20 @@ import (
 	"carillon/jobs"
 )
 
-// reloader follows the schedule file. It watches the folder, not the file:
-// editors replace files, and Kubernetes swaps a link above them. Where watching
-// does not work (some network file systems) it looks every half minute.
+// reloader follows the schedule file, and the calendar files that it names. It
+// watches folders, not files: editors replace files, and Kubernetes swaps a link
+// above them. Where watching does not work (some network file systems) it looks
+// every half minute.
 type reloader struct {
 	node  *Node
 	adopt func(*jobs.Schedule)
 
 	seen    [sha256.Size]byte // of the content that was read last, good or bad
+	files   []string          // the calendar files that it names
 	missing bool
+
+	watcher *fsnotify.Watcher // nil where that does not work
+	watched map[string]bool   // folders
 }
 
 const (
@@ -30,20 +37,21 @@ const (
 	reloadPoll   = 30 * time.Second
 )
 
-// Run follows the file until ctx ends.
+// Run follows the files until ctx ends.
 func (r *reloader) Run(ctx context.Context) error {
 	path := r.node.opts.File
-	r.seen = r.node.source
-	r.look(false) // the file may have changed since New
-
 	var changes <-chan fsnotify.Event
 	var faults <-chan error
-	if w, err := watchFolders(path); err != nil {
+	if w, err := fsnotify.NewWatcher(); err != nil {
 		r.node.log.Warn("the schedule file cannot be watched; looking every half minute", "file", path, "error", err)
 	} else {
 		defer w.Close()
+		r.watcher, r.watched = w, map[string]bool{}
 		changes, faults = w.Events, w.Errors
 	}
+	r.seen, r.files = r.node.source, r.node.definitions.current().Files
+	r.watch()
+	r.look(false) // something may have changed since New
 	poll := time.NewTicker(reloadPoll)
 	defer poll.Stop()
 	settle := time.NewTimer(time.Hour)
@@ -67,26 +75,30 @@ func (r *reloader) Run(ctx context.Context) error {
 	}
 }
 
-// watchFolders watches the file's folder, and the folder of what it links to.
-func watchFolders(path string) (*fsnotify.Watcher, error) {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
+// watch watches the folder of each file, and the folder of what it links to.
+func (r *reloader) watch() {
+	if r.watcher == nil {
+		return
 	}
-	folders := []string{filepath.Dir(path)}
-	if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(real) != folders[0] {
-		folders = append(folders, filepath.Dir(real))
-	}
-	for _, f := range folders {
-		if err := w.Add(f); err != nil {
-			_ = w.Close()
-			return nil, err
+	for _, path := range append([]string{r.node.opts.File}, r.files...) {
+		folders := []string{filepath.Dir(path)}
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			folders = append(folders, filepath.Dir(real))
+		}
+		for _, folder := range folders {
+			if r.watched[folder] {
+				continue
+			}
+			if err := r.watcher.Add(folder); err != nil {
+				r.node.log.Warn("a file of the schedule cannot be watched; looking every half minute", "file", path, "error", err)
+				continue
+			}
+			r.watched[folder] = true
 		}
 	}
-	return w, nil
 }
 
-// look reads the file and takes it over if it is new and good. asked says that
+// look reads the files and takes them over if they are new and good. asked says that
 // somebody waits for a word even when nothing changed.
 func (r *reloader) look(asked bool) {
 	log, path := r.node.log, r.node.opts.File
@@ -106,13 +118,12 @@ func (r *reloader) look(asked bool) {
 		r.missing = false
 		log.Info("the schedule file is back", "file", path)
 	}
-	sum := sha256.Sum256(data)
-	if sum == r.seen && !asked {
+	if contentSum(data, r.files) == r.seen && !asked {
 		return
 	}
-	r.seen = sum
 	current := r.node.definitions.current()
-	s, err := jobs.Parse(path, data, jobs.WithZones(r.node.zones))
+	s, err := r.parse(data)
+	r.watch()
 	if err == nil {
 		err = checkFuncs(s, r.node.opts.Funcs)
 	}
@@ -130,10 +141,48 @@ func (r *reloader) look(asked bool) {
 	}
 }
 
+// parse reads the schedule and remembers what it was read from. The sum is taken
+// before, so that a change while reading is noticed afterwards; which calendar
+// files are in it, only reading tells.
+func (r *reloader) parse(data []byte) (*jobs.Schedule, error) {
+	for {
+		r.seen = contentSum(data, r.files)
+		s, err := jobs.Parse(r.node.opts.File, data, jobs.WithZones(r.node.zones))
+		var files []string
+		if bad := (*jobs.FileError)(nil); errors.As(err, &bad) {
+			files = bad.Files
+		} else if err == nil {
+			files = s.Files
+		}
+		if slices.Equal(files, r.files) {
+			return s, err
+		}
+		r.files = files
+	}
+}
+
 // sourceSum identifies the content of a schedule file; zero when it cannot be read.
 func sourceSum(path string) (sum [sha256.Size]byte) {
 	if data, err := os.ReadFile(path); err == nil {
-		sum = sha256.Sum256(data)
+		sum = contentSum(data, nil)
+	}
+	return sum
+}
+
+// contentSum identifies the content of a schedule file and of the calendar files
+// that belong to it. A calendar file that cannot be read is a content of its own.
+func contentSum(schedule []byte, calendars []string) [sha256.Size]byte {
+	sum := sha256.Sum256(schedule)
+	for _, path := range calendars {
+		h := sha256.New()
+		h.Write(sum[:])
+		if data, err := jobs.ReadCalendarFile(path); err != nil {
+			fmt.Fprintf(h, "error: %v", err)
+		} else {
+			part := sha256.Sum256(data)
+			h.Write(part[:])
+		}
+		h.Sum(sum[:0])
 	}
 	return sum
 }

@@ -11,17 +11,22 @@ import (
 // of a file with ten thousand full jobs 14 MiB are alive, spread over 80.
 func compact(s *Schedule) {
 	fresh := make([]Job, len(s.Jobs))
+	m := mover{}
 	for i, j := range s.Jobs {
 		fresh[i] = *j
-		relocate(reflect.ValueOf(&fresh[i]).Elem())
+		m.relocate(reflect.ValueOf(&fresh[i]).Elem())
 	}
 	for i := range fresh {
 		s.Jobs[i] = &fresh[i]
 	}
 }
 
+// mover remembers where it has put the Specs, so that jobs that shared one go on
+// sharing it.
+type mover map[*Spec]*Spec
+
 // relocate copies what v refers to, in place.
-func relocate(v reflect.Value) {
+func (m mover) relocate(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(strings.Clone(v.String()))
@@ -30,7 +35,7 @@ func relocate(v reflect.Value) {
 			return // in UTC, which refers to nothing
 		}
 		for i := range v.NumField() {
-			relocate(v.Field(i))
+			m.relocate(v.Field(i))
 		}
 	case reflect.Pointer:
 		if _, shared := v.Interface().(*Calendar); shared || v.IsNil() {
@@ -40,14 +45,17 @@ func relocate(v reflect.Value) {
 			return // by its address, which is what its table is found by
 		}
 		if spec, ok := v.Interface().(*Spec); ok {
-			moved := *spec // its zone is shared by all and stays
-			moved.expr = strings.Clone(spec.expr)
-			v.Set(reflect.ValueOf(&moved))
+			if m[spec] == nil {
+				moved := *spec // its zone and its calendars are shared by all and stay
+				moved.expr = strings.Clone(spec.expr)
+				m[spec] = &moved
+			}
+			v.Set(reflect.ValueOf(m[spec]))
 			return
 		}
 		moved := reflect.New(v.Type().Elem())
 		moved.Elem().Set(v.Elem())
-		relocate(moved.Elem())
+		m.relocate(moved.Elem())
 		v.Set(moved)
 	case reflect.Slice:
 		if v.IsNil() {
@@ -56,7 +64,7 @@ func relocate(v reflect.Value) {
 		moved := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
 		reflect.Copy(moved, v)
 		for i := range moved.Len() {
-			relocate(moved.Index(i))
+			m.relocate(moved.Index(i))
 		}
 		v.Set(moved)
 	case reflect.Map:
@@ -68,8 +76,8 @@ func relocate(v reflect.Value) {
 			key, elem := reflect.New(k.Type()).Elem(), reflect.New(value.Type()).Elem()
 			key.Set(k)
 			elem.Set(value)
-			relocate(key)
-			relocate(elem)
+			m.relocate(key)
+			m.relocate(elem)
 			moved.SetMapIndex(key, elem)
 		}
 		v.Set(moved)

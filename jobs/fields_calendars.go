@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -216,7 +217,7 @@ func (d *decoder) ics(e entry, path string) *icsDays {
 	}
 	d.files = append(d.files, path)
 	d.icsRead[path] = nil
-	data, err := readCalendarFile(path)
+	data, err := ReadCalendarFile(path)
 	if err != nil {
 		d.problem(at, "%s: %v; the path of a calendar file begins at the folder of the schedule file", e.path(), err)
 		return nil
@@ -229,17 +230,17 @@ func (d *decoder) ics(e entry, path string) *icsDays {
 	return days
 }
 
-// readCalendarFile reads no more than a calendar may have, and nothing that would
-// make it wait, as a pipe does.
-func readCalendarFile(path string) ([]byte, error) {
+// ReadCalendarFile reads the content of a file that "calendars:" names: not much more
+// than MaxCalendarFile, and nothing that would make it wait, as a pipe does.
+func ReadCalendarFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("read %s: %w", path, errors.Unwrap(err)) // what os says, without its "stat"
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is no file", path)
 	}
-	return readFile(path, maxICSSize)
+	return readFile(path, MaxCalendarFile)
 }
 
 // readOnly and readExclude read the calendars that decide on which days a job

@@ -25,8 +25,10 @@ import (
 //     for that date of every year. All others are followed to the end of 2100.
 //   - A canceled event is on no day.
 
+// MaxCalendarFile is the largest calendar file that is read.
+const MaxCalendarFile = 4 << 20
+
 const (
-	maxICSSize  = 4 << 20 // of one file
 	maxICSFiles = 64      // of one schedule
 	maxICSDays  = 200_000 // of all events of one file
 	maxICSRules = 2_000   // of one file
@@ -79,8 +81,8 @@ func parseICS(data []byte, loc *time.Location, database *Zones) (*icsDays, []err
 
 func checkICSText(data []byte) error {
 	switch {
-	case len(data) > maxICSSize:
-		return icsError{1, fmt.Sprintf("the file is larger than %d MiB; expected a calendar", maxICSSize>>20)}
+	case len(data) > MaxCalendarFile:
+		return icsError{1, fmt.Sprintf("the file is larger than %d MiB; expected a calendar", MaxCalendarFile>>20)}
 	case bytes.HasPrefix(data, []byte{0xff, 0xfe}), bytes.HasPrefix(data, []byte{0xfe, 0xff}):
 		return icsError{1, "the file is in UTF-16; save it as UTF-8"}
 	}

@@ -246,7 +246,7 @@ func TestCalendarFilesAreBounded(t *testing.T) {
 	require.ErrorContains(t, errs[0], "on more than 200000 days")
 	_, errs = parseICS(icsFile(slices.Repeat([]string{"DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=YEARLY;INTERVAL=50"}, maxICSRules+1)...), time.UTC, EmbeddedZones())
 	require.ErrorContains(t, errs[0], "more than 2000 rules")
-	_, errs = parseICS(make([]byte, maxICSSize+1), time.UTC, EmbeddedZones())
+	_, errs = parseICS(make([]byte, MaxCalendarFile+1), time.UTC, EmbeddedZones())
 	require.EqualError(t, errs[0], "1: the file is larger than 4 MiB; expected a calendar")
 	require.Less(t, time.Since(begin), 20*time.Second)
 }
