@@ -12,6 +12,7 @@ import (
 // the job that asks. Days are counted from 1970-01-01, which is day 0.
 type Calendar struct {
 	Name   string
+	Line   int // of the file, where it is declared
 	days   daySet
 	labels []dayLabel // in order of days, one for a day
 	yearly []yearlyLabel

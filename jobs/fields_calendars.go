@@ -49,7 +49,7 @@ func readCalendars(d *decoder, e entry, f *fileValue) {
 		before := len(d.problems)
 		var v calendarValue
 		keys, ok := object(d, item, calendarShape.under(item), calendarExpected, &v)
-		c := &Calendar{Name: item.key, days: newDaySet(v.week, v.yearly, v.spans)}
+		c := &Calendar{Name: item.key, Line: item.at.Line, days: newDaySet(v.week, v.yearly, v.spans)}
 		c.labels, c.yearly = v.names.sorted()
 		switch {
 		case !ok || len(d.problems) > before:

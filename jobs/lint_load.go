@@ -157,7 +157,7 @@ func lintUnusedCalendar(l *linter) {
 	}
 	for _, c := range l.schedule.Calendars {
 		if !used[c] {
-			l.warn("no job names the calendar %s in only: or exclude:; take it out, or use it", quoted(c.Name))
+			l.warnAt(Place{max(c.Line, 1), 1}, "no job names the calendar %s in only: or exclude:; take it out, or use it", quoted(c.Name))
 		}
 	}
 }

@@ -17,7 +17,7 @@ var lintNow = time.Date(2026, 11, 22, 12, 0, 30, 0, time.UTC)
 // lintText lints a schedule of these jobs, in a file that names its zone.
 func lintText(t *testing.T, text string) []Warning {
 	t.Helper()
-	if !strings.Contains(text, "jobs:") {
+	if !strings.Contains(text, "jobs:\n") {
 		text = "timezone: UTC\njobs:\n" + text
 	}
 	s, err := Parse("schedule.yaml", []byte(text))
@@ -144,6 +144,29 @@ func TestLint(t *testing.T) {
 		{`{schedule: "* * * * *", catch_up: {policy: all, window: 1h}}`, "", ``},
 		{`{schedule: "* * * * *"}`, "", ``},
 
+		{`{schedule: "0 2 * * *", start: 2026-01-05, every_n: 2}`, "every-n-all-week", `"0 2 * * *" has no day, and every_n: 2 counts weeks: it fires on all seven days of one week in 2; name a weekday, or count days with every_n: {days: 14}`},
+		{`{schedule: "@daily", start: 2026-01-05, every_n: 3 weeks}`, "every-n-all-week", ``},
+		{`{schedule: "0 2 * * FRI", start: 2026-01-05, every_n: 2}`, "", ``},
+		{`{schedule: "0 2 * * *", start: 2026-01-05, every_n: {days: 2}}`, "", ``},
+		{`{schedule: "0 2 * * *", start: 2026-01-05, every_n: 1}`, "", ``},
+
+		{`{schedule: "0 2 * * *", exclude: weekend, shift: next-business-day}`, "shift-merges", `"0 2 * * *" fires on every day, so that a tick that shift: next-business-day moves meets the one of that day, and they are one: shift changes nothing; leave it out, or name a day`},
+		{`{schedule: "@hourly", exclude: weekend, shift: previous-business-day}`, "shift-merges", ``},
+		{`{schedule: "0 2 1 * *", exclude: weekend, shift: next-business-day}`, "", ``},
+		{`{schedule: "@monthly", exclude: weekend, shift: next-business-day}`, "", ``},
+		{`{schedule: "0 2 * * *", exclude: weekend}`, "", ``},
+
+		{`{schedule: "0 2 * * *", only: old}`, "over", `it never fires again: its calendars leave it no day; take it out, or keep it with enabled: false`},
+		{`{schedule: "0 2 * * *", end: 2026-11-01}`, "over", `it never fires again: its end: is past`},
+		{`{schedule: "0 2 * * *", end: 2027-11-01}`, "", ``},
+		{`{schedule: "0 2 * * *", start: 2029-11-01}`, "never-soon", `it does not fire before Thu 2029-11-01; if it was meant to fire sooner, ` + "`carillon next j` shows what it does"},
+		{`{schedule: "0 2 * * *", end: 2026-11-01, enabled: false}`, "", ``},
+
+		{`{schedule: "30 2 * * *", timezone: Europe/Berlin, dst: {gap: skip, overlap: once}}`, "", ``},
+		{`{schedule: "30 2 * * *", timezone: Europe/Berlin, dst: {gap: skip}}`, "dst-touches", `touch "30 2 * * *": 02:30 comes twice on 2027-10-31 and fires the first time; `},
+		{`{schedule: "30 2 * * *", timezone: Europe/Berlin, exclude: weekend}`, "", ``},
+		{`{schedule: "*/7 * * * *", silence: [uneven-step]}`, "", ``},
+
 		{`{schedule: "0 2 * * *", timezone: EST}`, "fixed-zone", `EST has no daylight saving: it is one offset all year; for the clocks of a place name it, such as America/New_York`},
 		{`{schedule: "0 2 * * *", timezone: Etc/GMT-2}`, "fixed-zone", `Etc/GMT-2 is UTC+2: in these names the sign is the other way round (POSIX)`},
 		{`{schedule: "0 2 * * *", timezone: Etc/GMT+11}`, "fixed-zone", `Etc/GMT+11 is UTC-11`},
@@ -156,7 +179,8 @@ func TestLint(t *testing.T) {
 		}
 		job = "  j: " + strings.Replace(job, "{", "{run: x, ", 1) + "\n"
 		t.Run(c.job, func(t *testing.T) {
-			found := lintText(t, job)
+			found := lintText(t, job+"calendars: {weekend: {weekdays: [sat, sun]}, old: {dates: [2026-01-05]}}\n")
+			found = slices.DeleteFunc(found, func(w Warning) bool { return w.ID == "unused-calendar" })
 			if c.id == "" {
 				assert.Empty(t, found)
 				return
@@ -283,12 +307,13 @@ func TestLintOverAndNeverSoon(t *testing.T) {
 }
 
 func TestLintUnusedCalendar(t *testing.T) {
-	holidays := &Calendar{Name: "holidays"}
+	holidays := &Calendar{Name: "holidays", Line: 7}
 	s := &Schedule{Timezone: "UTC", ZoneAt: Place{1, 1}, Calendars: []*Calendar{holidays}, Jobs: []*Job{{Name: "j"}}}
 	found := s.Lint(lintNow)
 	require.Len(t, found, 1)
 	assert.Equal(t, "unused-calendar", found[0].ID)
 	assert.Equal(t, `no job names the calendar "holidays" in only: or exclude:; take it out, or use it`, found[0].Message)
+	assert.Equal(t, 7, found[0].Line)
 	s.Jobs[0].Only = []*Calendar{holidays}
 	assert.Empty(t, s.Lint(lintNow))
 }

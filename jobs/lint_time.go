@@ -114,12 +114,50 @@ func lintOver(l *linter, j *Job) {
 	}
 	why := "no tick is left"
 	switch {
+	case len(j.Only)+len(j.Exclude) > 0 && (j.End.IsZero() || j.End.After(l.now)):
+		why = "its calendars leave it no day"
 	case len(j.Specs) == 0:
 		why = "every instant of at: is past"
 	case !j.End.IsZero() && !j.End.After(l.now):
 		why = "its end: is past"
 	}
 	l.warn("it never fires again: %s; take it out, or keep it with enabled: false", why)
+}
+
+// lintEveryNAllWeek finds "every second week" without a weekday.
+func lintEveryNAllWeek(l *linter, j *Job) {
+	if j.EveryN.N < 2 || j.EveryN.Unit != EveryWeeks {
+		return
+	}
+	for i, s := range j.Specs {
+		if allDays(s) {
+			l.warnSpec(i, "%s has no day, and every_n: %d counts weeks: it fires on all seven days of one week in %d; name a weekday, or count days with every_n: {days: %d}",
+				quoted(s.String()), j.EveryN.N, j.EveryN.N, 7*j.EveryN.N)
+		}
+	}
+}
+
+// lintShiftMerges finds a shift that has nowhere to go: on every day there is a
+// tick already, and two that meet are one.
+func lintShiftMerges(l *linter, j *Job) {
+	if j.Shift == ShiftNone || j.EveryN.N > 1 {
+		return
+	}
+	for i, s := range j.Specs {
+		if allDays(s) {
+			l.warnSpec(i, "%s fires on every day, so that a tick that shift: %s moves meets the one of that day, and they are one: shift changes nothing; leave it out, or name a day",
+				quoted(s.String()), j.Shift)
+		}
+	}
+}
+
+// allDays reports an expression that leaves all its days open.
+func allDays(s *Spec) bool {
+	if f, ok := written(s); ok {
+		return anyValue(f.dom) && anyValue(f.month) && anyValue(f.dow)
+	}
+	name := strings.ToLower(s.String())
+	return name == "@hourly" || name == "@daily" || name == "@midnight"
 }
 
 func lintNeverSoon(l *linter, j *Job) {

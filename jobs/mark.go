@@ -89,18 +89,13 @@ func (s *Spec) edges(p piece) (first, last int64, ok bool) {
 	}
 	if s.every > 0 {
 		last = floorDiv(p.b-1-s.offset, s.every)*s.every + s.offset
-		return s.everyFrom(p.a), last, last >= p.a
+		return s.multiple(p.a), last, last >= p.a
 	}
 	from, ok := s.cal.timeOfDay(int(p.a - p.midnight))
 	if !ok {
 		return 0, 0, false
 	}
 	return p.midnight + int64(from), p.midnight + s.lastBefore(p.b-p.midnight), true
-}
-
-// everyFrom is the first tick of "@every" at or after the instant.
-func (s *Spec) everyFrom(at int64) int64 {
-	return (floorDiv(at-1-s.offset, s.every)+1)*s.every + s.offset
 }
 
 // lastBefore is the last matching second of a day before the given one.
@@ -143,7 +138,7 @@ func (s *Spec) fill(w window, p piece) {
 // fillEvery marks the multiples of a duration. A minute's marks depend on where in
 // the duration the minute begins, so those of short durations are made once each.
 func (s *Spec) fillEvery(w window, p piece) {
-	first := s.everyFrom(p.a)
+	first := s.multiple(p.a)
 	if s.every >= 60 {
 		for at := first; at < p.b; at += s.every {
 			w.set(at)
