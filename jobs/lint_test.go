@@ -280,9 +280,6 @@ func lintJob(j *Job) []Warning {
 }
 
 func TestLintOverAndNeverSoon(t *testing.T) {
-	if _, ok := (&Job{At: []time.Time{lintNow.Add(time.Hour)}}).Next(lintNow); !ok {
-		t.Skip("instants are no ticks yet")
-	}
 	past, soon, late := lintNow.Add(-time.Hour), lintNow.Add(time.Hour), lintNow.AddDate(3, 0, 0)
 	for name, c := range map[string]struct {
 		job      *Job
@@ -349,9 +346,6 @@ func TestLintRulesAreInOrderAndSayWhatTheyDo(t *testing.T) {
 }
 
 func TestLintOfOurOwnSchedulesIsClean(t *testing.T) {
-	if _, ok := (&Job{At: []time.Time{lintNow.Add(time.Hour)}}).Next(lintNow); !ok {
-		t.Skip("instants are no ticks yet")
-	}
 	for _, path := range []string{"../schedule.yaml", "../examples/rollback/schedule.yaml", "../examples/every-node/schedule.yaml",
 		"../examples/follow-on/schedule.yaml", "../examples/retries/schedule.yaml", "../examples/quickstart/schedule.yaml", "../examples/embed/schedule.yaml"} {
 		s, err := Load(path)
