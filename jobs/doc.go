@@ -51,6 +51,12 @@
 //
 // A run's [State] moves along one table. docs/states.md draws it.
 //
+// # Zones
+//
+// A tick follows from the expression and a database of time zones. [EmbeddedZones]
+// is part of the program and the same on every host; [HostZones] is what the host
+// has installed. A [Schedule] says which of the two it was read with.
+//
 // # Ticks
 //
 // A [Spec] is an expression in a zone. Next times are computed from the civil

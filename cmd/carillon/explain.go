@@ -46,7 +46,7 @@ expression within two years, and the next three ticks.`,
 	cmd.Flags().StringVar(&o.timezone, "timezone", "", "read the expression in this `ZONE`, such as Europe/Berlin (default UTC)")
 	cmd.Flags().StringVar(&o.name, "name", "", "the job `NAME` that spreads the H of the expression")
 	mustComplete(cmd, "job", a.completeOneJob)
-	mustComplete(cmd, "timezone", cobra.NoFileCompletions)
+	mustComplete(cmd, "timezone", completeZones)
 	mustComplete(cmd, "name", a.completeOneJob)
 	return cmd
 }
@@ -89,13 +89,11 @@ func (a *app) explain(o explainOptions, args []string) error {
 	case len(args) > 1:
 		return fail(exitUsage, "explain takes one expression, found %d words: put quotes around it, so that the shell leaves its stars alone", len(args))
 	}
-	options := jobs.SpecOptions{Location: time.UTC, Name: o.name}
-	if o.timezone != "" {
-		var err error
-		if options.Location, err = jobs.LoadZone(o.timezone); err != nil {
-			return fail(exitUsage, "--timezone: %w", err)
-		}
+	loc, err := a.location(o.timezone)
+	if err != nil {
+		return err
 	}
+	options := jobs.SpecOptions{Location: loc, Name: o.name}
 	s, err := jobs.NewSpec(args[0], options)
 	if err != nil {
 		e := fail(exitSchedule, "%q: %w", args[0], err)

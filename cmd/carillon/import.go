@@ -90,7 +90,7 @@ func importFlags(cmd *cobra.Command, opts *importOptions) {
 	cmd.Flags().StringVar(&opts.out, "out", "", "write the schedule to `FILE` instead of stdout")
 	cmd.Flags().BoolVar(&opts.force, "force", false, "overwrite the file of --out")
 	cmd.Flags().BoolVar(&opts.lenient, "lenient", false, "exit with 0 although something was left out")
-	mustComplete(cmd, "timezone", cobra.NoFileCompletions)
+	mustComplete(cmd, "timezone", completeZones)
 }
 
 // anyFile leaves completion to the shell, which knows the files.
@@ -115,10 +115,8 @@ type complaintView struct {
 }
 
 func (a *app) importFrom(cmd *cobra.Command, name string, opts importOptions, read reader) error {
-	if opts.timezone != "" {
-		if _, err := jobs.LoadZone(opts.timezone); err != nil {
-			return fail(exitUsage, "--timezone: %w", err)
-		}
+	if _, err := a.location(opts.timezone); err != nil {
+		return err
 	}
 	data, shownName, err := source(cmd, name)
 	if err != nil {

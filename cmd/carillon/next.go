@@ -202,17 +202,11 @@ func startedBy(job *jobs.Job) string {
 }
 
 func (a *app) specVoice(o specOptions) ([]voice, error) {
-	options := jobs.SpecOptions{Location: time.UTC, Name: o.name}
-	var err error
-	if o.timezone != "" {
-		zones, err := a.zones()
-		if err != nil {
-			return nil, err
-		}
-		if options.Location, err = zones.Load(o.timezone); err != nil {
-			return nil, fail(exitUsage, "--timezone: %w", err)
-		}
+	loc, err := a.location(o.timezone)
+	if err != nil {
+		return nil, err
 	}
+	options := jobs.SpecOptions{Location: loc, Name: o.name}
 	if options.DST.Gap, err = oneOf("--dst-gap", o.dstGap, jobs.DSTRunAfter, jobs.DSTSkip); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,6 +60,22 @@ func (a *app) zones() (*jobs.Zones, error) {
 	}
 	a.opened = zones
 	return zones, nil
+}
+
+// location is the zone that --timezone names, or UTC.
+func (a *app) location(name string) (*time.Location, error) {
+	if name == "" {
+		return time.UTC, nil
+	}
+	zones, err := a.zones()
+	if err != nil {
+		return nil, err
+	}
+	loc, err := zones.Load(name)
+	if err != nil {
+		return nil, fail(exitUsage, "--timezone: %w", err)
+	}
+	return loc, nil
 }
 
 // load and parse read a schedule file with the zones that were asked for.
