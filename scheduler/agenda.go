@@ -12,7 +12,7 @@ const (
 	// jobs, so that the first of many ticks due at one instant does not wait for
 	// the last to be computed, and a long absence of many jobs is worked off in
 	// bounded memory.
-	batch = 1000
+	batch = 250
 
 	// retryFirst and retryMost bound the wait of a parked job: one whose next
 	// tick waits for the run in its way.
@@ -37,6 +37,7 @@ type agenda struct {
 	index   map[string]int32 // name -> entry
 	heap    []slot           // by at, four children each; every entry that is neither out nor without a next tick
 	out     []outside        // handed out by due, in order
+	spare   []jobs.Decision  // memory for what due hands out
 	now     time.Time        // of the last due
 	pauses  map[string][]jobs.Span
 }
@@ -170,13 +171,13 @@ func (a *agenda) next() (time.Time, bool) {
 // due takes the jobs whose time has come, longest overdue first, and decides
 // their ticks. A job's decisions are neighbours and in the order of time. It
 // stops after about batch decisions; next then still answers a time that has
-// passed.
+// passed. The answer is good until the next call.
 //
 // Of a job that feeds one by one it hands out nothing beyond the first tick
 // that waits: what comes after would be in that tick's way.
 func (a *agenda) due(now time.Time) []jobs.Decision {
 	a.now, a.out = now, a.out[:0]
-	var ds []jobs.Decision
+	ds := a.spare[:0]
 	for limit := now.UnixMicro(); len(a.heap) > 0 && a.heap[0].at <= limit && len(ds) < batch; {
 		i := a.pop()
 		e := &a.entries[i]
@@ -188,6 +189,9 @@ func (a *agenda) due(now time.Time) []jobs.Decision {
 		}
 		ds = untilFirstWait(ds, from, e.held)
 		a.out = append(a.out, outside{entry: i, decisions: int32(len(ds) - from)})
+	}
+	if a.spare = nil; cap(ds) <= 4*batch { // a job may catch up on 10,000 ticks
+		a.spare = ds
 	}
 	return ds
 }

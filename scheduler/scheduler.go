@@ -106,7 +106,7 @@ func (s *Scheduler) scheduled() []*jobs.Job {
 	if s.schedule == nil {
 		return nil
 	}
-	var list []*jobs.Job
+	list := make([]*jobs.Job, 0, len(s.schedule.Jobs))
 	for _, job := range s.schedule.Jobs {
 		if job.Ticks() {
 			list = append(list, job)
