@@ -28,7 +28,8 @@
 //	BenchmarkStages       the same under MONITOR: where the time goes
 //	BenchmarkLoad         a schedule file of 10,000 jobs
 //	BenchmarkIdle         a node process that holds it: CPU and memory
-//	BenchmarkNext         the next time of an expression, beside robfig/cron and gronx
+//	BenchmarkPlanner      which of 100,000 and of 1,000,000 jobs is due, beside three cron engines
+//	BenchmarkNext         the next time of an expression, beside robfig/cron, netresearch/go-cron and gronx
 //
 // Everything is a benchmark of go test; those that take a fixed time are run with
 // -benchtime 1x. compare runs several in turns and prints medians. Node processes
