@@ -19,6 +19,8 @@ type dayFilter struct {
 	run     int64   // the first so many days of each period count
 	from    int64   // the day on which the first period begins
 	last    int64   // no day after it is of interest
+
+	onlys, excludes []*Calendar // what only and exclude are made of
 }
 
 // maxShift is how many days a tick is moved at most.
@@ -193,7 +195,7 @@ func (c *calendar) nextShiftedBack(day int64) (int64, bool) {
 // newFilter makes the filter of a spec, nil when the options have nothing to say
 // about days.
 func (s *Spec) newFilter(o *SpecOptions) (*dayFilter, error) {
-	f := &dayFilter{only: unionOf(o.Only), exclude: unionOf(o.Exclude), shift: o.Shift, last: dayNumber(lastYear+1, 1) - 1}
+	f := &dayFilter{onlys: o.Only, excludes: o.Exclude, only: unionOf(o.Only), exclude: unionOf(o.Exclude), shift: o.Shift, last: dayNumber(lastYear+1, 1) - 1}
 	filtered := f.only != nil || f.exclude != nil
 	switch {
 	case o.Shift != ShiftNone && o.Shift != ShiftNext && o.Shift != ShiftPrevious:

@@ -11,17 +11,18 @@ import (
 // Spec is one schedule expression in one time zone: the set of its ticks. It is
 // immutable and may be shared.
 type Spec struct {
-	expr     string
-	loc      *time.Location
-	zone     *zone
-	cal      calendar
-	wildcard bool  // the minute or the hour field begins with "*"
-	skip     bool  // a local time in a gap does not fire
-	once     bool  // of those that come twice only the first fires
-	every    int64 // seconds, of "@every"; 0 otherwise
-	offset   int64 // seconds, less than every
-	since    int64 // all ticks are after this instant
-	until    int64 // and not after this one
+	expr                 string
+	loc                  *time.Location
+	zone                 *zone
+	cal                  calendar
+	wildcard             bool  // the minute or the hour field begins with "*"
+	skip                 bool  // a local time in a gap does not fire
+	once                 bool  // of those that come twice only the first fires
+	toldGap, toldOverlap bool  // those two were asked for; they are no default
+	every                int64 // seconds, of "@every"; 0 otherwise
+	offset               int64 // seconds, less than every
+	since                int64 // all ticks are after this instant
+	until                int64 // and not after this one
 }
 
 // maxExpr is more than any honest expression needs: all six fields written out
@@ -124,6 +125,7 @@ func (s *Spec) localDay(sec int64) int64 {
 // setDST chooses the policies for the changes of the clocks: those asked for, or
 // those of the kind of time.
 func (s *Spec) setDST(d DST) error {
+	s.toldGap, s.toldOverlap = d.Gap != "", d.Overlap != ""
 	switch d.Gap {
 	case "":
 		s.skip = s.wildcard
