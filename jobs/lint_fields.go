@@ -94,8 +94,12 @@ func lintUnevenStep(l *linter, j *Job) {
 			if !ok || !c.wraps || c.size%step == 0 {
 				continue
 			}
-			l.warnSpec(i, "%s %s of %s begins anew in every %s: %s; for every %d %ss write \"@every %d%s\", for even steps one that divides %d",
-				c.name, c.text, quoted(s.String()), c.in, wrapWords(c.set, c.size, c.unit), step, c.unit, step, c.every, c.size)
+			wanders := ""
+			if c.unit == "hour" {
+				wanders = ", which changes its times of day"
+			}
+			l.warnSpec(i, "%s %s of %s begins anew in every %s: %s; for even steps write one that divides %d, for every %d %ss \"@every %d%s\"%s",
+				c.name, c.text, quoted(s.String()), c.in, wrapWords(c.set, c.size, c.unit), c.size, step, c.unit, step, c.every, wanders)
 		}
 		if step, ok := stepOf(f.dom); ok && step > 1 && isOpen(f.dow) {
 			l.warnSpec(i, "day of month %s of %s begins anew in every month, so the last step of a month is shorter or longer; for every %d days write day of month * and every_n: {days: %d} with a start:",

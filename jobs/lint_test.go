@@ -45,13 +45,13 @@ func TestLint(t *testing.T) {
 		{`schedule: "0 0 *,13 * 5"`, "", ``}, // begins with *: both must match
 		{`schedule: "@weekly"`, "", ``},
 
-		{`schedule: "*/7 * * * *"`, "uneven-step", `minute */7 of "*/7 * * * *" begins anew in every hour: after minute 56 comes minute 0, 4 minutes later; for every 7 minutes write "@every 7m", for even steps one that divides 60`},
+		{`schedule: "*/7 * * * *"`, "uneven-step", `minute */7 of "*/7 * * * *" begins anew in every hour: after minute 56 comes minute 0, 4 minutes later; for even steps write one that divides 60, for every 7 minutes "@every 7m"`},
 		{`schedule: "*/45 * * * *"`, "uneven-step", `after minute 45 comes minute 0, 15 minutes later`},
 		{`schedule: "*/90 * * * *"`, "uneven-step", `it fires once in all 60`},
 		{`schedule: "H/7 * * * *"`, "uneven-step", `for every 7 minutes`},
 		{`schedule: "3/7 * * * *"`, "uneven-step", `after minute 59 comes minute 3, 4 minutes later`},
-		{`schedule: "*/25 * * * * *"`, "uneven-step", `second */25 of "*/25 * * * * *" begins anew in every minute: after second 50 comes second 0, 10 seconds later; for every 25 seconds write "@every 25s"`},
-		{`schedule: "0 */5 * * *"`, "uneven-step", `hour */5 of "0 */5 * * *" begins anew in every day: after hour 20 comes hour 0, 4 hours later`},
+		{`schedule: "*/25 * * * * *"`, "uneven-step", `second */25 of "*/25 * * * * *" begins anew in every minute: after second 50 comes second 0, 10 seconds later; for even steps write one that divides 60, for every 25 seconds "@every 25s"`},
+		{`schedule: "0 */5 * * *"`, "uneven-step", `hour */5 of "0 */5 * * *" begins anew in every day: after hour 20 comes hour 0, 4 hours later; for even steps write one that divides 24, for every 5 hours "@every 5h", which changes its times of day`},
 		{`schedule: "0 0 */2 * *"`, "uneven-step", `day of month */2 of "0 0 */2 * *" begins anew in every month`},
 		{`schedule: "0 0 1 */5 *"`, "uneven-step", `month */5 of "0 0 1 */5 *" begins anew in every year: after month 11 comes month 1, 2 months later`},
 		{`schedule: "0 0 * * */2"`, "uneven-step", `begins anew on every Sunday`},
@@ -75,6 +75,8 @@ func TestLint(t *testing.T) {
 		{`{schedule: "30 1 * * *", timezone: America/New_York}`, "dst-touches", `touch "30 1 * * *": 01:30 comes twice on 2027-11-07 and fires the first time; `},
 		{`{schedule: "*/15 2 * * *", timezone: Europe/Berlin}`, "dst-touches", `02:00 does not exist on 2027-03-28 and is left out, 02:00 comes twice on 2027-10-31 and fires both times`},
 		{`{schedule: "@daily", timezone: Africa/Cairo}`, "dst-touches", `00:00 does not exist on 2027-04-30 and fires at 01:00`},
+		{`{schedule: "0 1-5 * * *", timezone: Europe/Berlin}`, "dst-touches", `touch "0 1-5 * * *": 02:00 comes twice on 2027-10-31 and fires the first time; `},
+		{`{schedule: "0 1-5 * * *", timezone: Europe/Berlin, dst: {overlap: once}}`, "", ``},
 		{`{schedule: "30 2 * * SUN", timezone: Europe/Berlin}`, "dst-touches", `2027-03-28`},
 		{`{schedule: "30 2 * * MON-FRI", timezone: Europe/Berlin}`, "", ``}, // they change on Sundays
 		{`{schedule: "30 3 * * *", timezone: Europe/Berlin}`, "", ``},
@@ -170,6 +172,7 @@ func TestLint(t *testing.T) {
 		{`{schedule: "0 2 * * *", timezone: EST}`, "fixed-zone", `EST has no daylight saving: it is one offset all year; for the clocks of a place name it, such as America/New_York`},
 		{`{schedule: "0 2 * * *", timezone: Etc/GMT-2}`, "fixed-zone", `Etc/GMT-2 is UTC+2: in these names the sign is the other way round (POSIX)`},
 		{`{schedule: "0 2 * * *", timezone: Etc/GMT+11}`, "fixed-zone", `Etc/GMT+11 is UTC-11`},
+		{`{schedule: "0 2 * * *", timezone: HST}`, "", ``}, // Hawaii has none either
 		{`{schedule: "0 2 * * *", timezone: Etc/GMT}`, "", ``},
 		{`{schedule: "0 4 * * *", timezone: America/New_York}`, "", ``},
 	} {

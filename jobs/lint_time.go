@@ -77,7 +77,10 @@ func gapWords(s *Spec, c clockChange) string {
 		return fmt.Sprintf("%s does not exist on %s and is left out", clock, date)
 	}
 	if tick, ok := s.Next(time.Unix(c.at-1, 0)); !ok || tick.Unix() != c.at {
-		return "" // a calendar keeps that day free
+		return "" // it begins later, or is over
+	}
+	if own, _ := s.cal.next(c.at + c.after); own == c.at+c.after {
+		return "" // one with the tick that is there anyway: every hour that exists has one
 	}
 	then, _ := localWords(c.at + c.after)
 	return fmt.Sprintf("%s does not exist on %s and fires at %s", clock, date, then)
@@ -267,7 +270,7 @@ var signedZone = regexp.MustCompile(`^Etc/GMT([+-])([1-9]\d?)$`)
 
 // placesWithDST are the zones that are often meant by the abbreviations that the
 // tz database keeps without daylight saving.
-var placesWithDST = map[string]string{"EST": "America/New_York", "MST": "America/Denver", "HST": "Pacific/Honolulu"}
+var placesWithDST = map[string]string{"EST": "America/New_York", "MST": "America/Denver"}
 
 func lintFixedZone(l *linter) {
 	if at := l.schedule.ZoneAt; at.Line != 0 {
