@@ -117,7 +117,7 @@ func ticksBetween(job *jobs.Job, from, to time.Time) (ticks []time.Time, all boo
 // previewTicks lists what a backfill is about. Which of the ticks ran only Redis
 // knows, and it sorts them out when it is asked.
 func (a *app) previewTicks(job *jobs.Job, ticks []time.Time) error {
-	v := voice{job: job.Name, loc: job.Zone(), notes: notesOf(job)} // jitter is for ticks that come in time
+	v := voice{job: job.Name, loc: job.Zone(), notes: job.Notes} // jitter is for ticks that come in time
 	list := make([]forecast.Tick, len(ticks))
 	for i, at := range ticks {
 		list[i] = forecast.Tick{At: at, Previous: at.Add(-time.Second)}

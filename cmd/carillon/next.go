@@ -217,7 +217,7 @@ func (a *app) specVoice(o specOptions) ([]voice, error) {
 	if err != nil {
 		return nil, fail(exitSchedule, "--spec %q: %w", o.expr, err)
 	}
-	return []voice{{loc: options.Location, next: sp.Next, notes: notesOf(sp)}}, nil
+	return []voice{{loc: options.Location, next: sp.Next, notes: sp.Notes}}, nil
 }
 
 // oneOf reads the value of a flag that has two; "" is the default.
@@ -231,13 +231,12 @@ func oneOf[T ~string](flag, text string, a, b T) (T, error) {
 }
 
 func jobVoice(job *jobs.Job) voice {
-	notes := notesOf(job)
 	return voice{job: job.Name, loc: job.Zone(), next: job.Next, notes: func(after, tick time.Time) []string {
 		var words []string
 		if !job.Enabled {
 			words = append(words, "disabled")
 		}
-		words = append(words, notes(after, tick)...)
+		words = append(words, job.Notes(after, tick)...)
 		if starts := job.Starts(tick); !starts.Equal(tick) {
 			words = append(words, "starts "+timeOfDay(starts.In(job.Zone()), tick.In(job.Zone()))+" (jitter)")
 		}
@@ -251,16 +250,6 @@ func timeOfDay(t, beside time.Time) string {
 		return t.Format("15:04:05")
 	}
 	return t.Format("2006-01-02 15:04:05")
-}
-
-// notesOf are the notes of a job or an expression about its ticks.
-func notesOf(of any) func(after, tick time.Time) []string {
-	if n, ok := of.(interface {
-		Notes(after, tick time.Time) []string
-	}); ok {
-		return n.Notes
-	}
-	return func(time.Time, time.Time) []string { return nil }
 }
 
 // tickLayout is a tick in a table: the weekday says as much as the date.
