@@ -113,6 +113,31 @@ func TestScheduleNamesItsSchema(t *testing.T) {
 	assert.Equal(t, filepath.Clean(schemaFile), filepath.Join("..", name))
 }
 
+// TestSchemaAcceptsWhatTheDocumentsShow reads the schedules in the documents.
+func TestSchemaAcceptsWhatTheDocumentsShow(t *testing.T) {
+	_, schema := loadSchema(t)
+	block := regexp.MustCompile("(?ms)^```ya?ml\n(.*?)^```$")
+	shown := 0
+	for _, pattern := range []string{"../*.md", "../docs/*.md", "../docs/adr/*.md", "../examples/*/*.md"} {
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			for _, m := range block.FindAllStringSubmatch(string(data), -1) {
+				if _, err := Parse(file, []byte(m[1])); err != nil {
+					continue // a part of a file
+				}
+				shown++
+				value, err := asEditorsDo([]byte(m[1]))
+				require.NoError(t, err)
+				assert.NoError(t, schema.Validate(value), "%s:\n%s", file, m[1])
+			}
+		}
+	}
+	assert.Positive(t, shown)
+}
+
 // scheduleFiles are the schedules of the repository, good and bad.
 func scheduleFiles(t *testing.T) []string {
 	t.Helper()
@@ -380,27 +405,54 @@ var beyondWords = regexp.MustCompile(strings.Join([]string{
 	`which is no job of this file`, `is the job itself`, `closes a circle`, `is not declared`, // names that are declared elsewhere
 	`is in env too`, `is taken; first given`, `in the list twice`, `given twice`, // the same thing in two places, or in two spellings
 	`does not match the pattern`, `is none of `, `error parsing regexp`, `is not a URL`, // what a text means
-	`can never fire`, `ends before it begins`, `before it begins on`, `is smaller than|is longer than|is less than|is before start|expected less than`, // two values together
+	`can never fire`, `ends before it begins`, `before it begins on`, `is smaller than|is longer than|is less than|is before start|less than the`, // two values together
 	`which .*on has too`, `has too; another try`,
 	`ticks up to 1m late run`, `expected .*[hms] to .*[hms]`, `expected whole seconds`, `expected at least 1s`, // how long a duration is
 }, "|"))
+
+// timeKeys is a good file with the keys that say when a job fires, in all their
+// forms.
+const timeKeys = `
+timezone: Europe/Berlin
+calendars:
+  holidays: {dates: [2026-12-25, 12-26, 2026-12-28..2027-01-02, 12-24..01-02, {from: 2027-03-01, to: 2027-03-05}, {from: 02-29, to: 03-01}]}
+  weekends: {weekdays: [sat, sun]}
+  both: {dates: [01-01], weekdays: [mon]}
+silence: [uneven-step]
+defaults: {dst: {gap: skip}, jitter: 5s, exclude: weekends, shift: next-business-day}
+jobs:
+  instants: {at: [2027-01-01T00:00:00Z, "2027-01-02T00:00:00+01:00"], run: "true"}
+  instant: {at: 2027-01-01T00:00:00-05:30, run: "true", jitter: 1m}
+  every: {schedule: "@every 1h", offset: 5m, run: "true", only: both, start: 2026-01-01, end: "2026-12-31T00:00:00Z", exclude: []}
+  fortnight: {schedule: 0 9 * * FRI, every_n: 2, start: 2027-01-01, run: "true", silence: [dst-touches, over]}
+  thirds: {schedule: ["H H * * *", "@every 2h"], every_n: 3 days, start: 2027-01-01, end: 2028-02-29, run: "true"}
+  mapped: {schedule: "@daily", every_n: {weeks: 3}, start: "2027-01-01T12:00:00Z", run: "true", dst: {overlap: twice}}
+  days: {schedule: "@daily", every_n: {days: 1}, start: 2027-01-01, run: "true", jitter: 0, offset: 0}
+  shifted: {schedule: 0 0 L * *, exclude: [holidays, weekends], shift: previous-business-day, dst: {gap: run-after, overlap: once}, run: "true"}
+`
 
 // TestSchemaAndDecoderAgreeOnVariants takes good files apart and puts them together
 // wrongly: keys left out, keys that nobody knows, values of other types and sizes.
 // What the decoder rejects and the schema accepts must be beyond it; the other way
 // round there is no excuse.
 func TestSchemaAndDecoderAgreeOnVariants(t *testing.T) {
-	_, schema := loadSchema(t)
-	var variants []string
+	doc, schema := loadSchema(t)
+	good := []string{timeKeys}
 	for _, file := range scheduleFiles(t) {
-		if strings.HasSuffix(file, ".bad.yaml") {
-			continue
+		if !strings.HasSuffix(file, ".bad.yaml") {
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			good = append(good, string(data))
 		}
-		data, err := os.ReadFile(file)
+	}
+	var variants []string
+	for _, text := range good {
+		_, err := Parse("good.yaml", []byte(text))
 		require.NoError(t, err)
-		value, err := asEditorsDo(data)
+		value, err := asEditorsDo([]byte(text))
 		require.NoError(t, err)
 		variants = append(variants, variantsOf(t, value)...)
+		variants = append(variants, withMoreKeys(t, value.(map[string]any), doc["definitions"].(map[string]any))...)
 	}
 	n := 2500
 	if testing.Short() {
@@ -475,6 +527,54 @@ func TestSchemaAndDecoderAgreeOnParts(t *testing.T) {
 		}
 	}
 	assert.Greater(t, agreed[false], 200)
+}
+
+// withMoreKeys are the jobs of a file, and its defaults, each with one more key,
+// which has a value that the schema gives as an example.
+func withMoreKeys(t *testing.T, whole, definitions map[string]any) []string {
+	t.Helper()
+	examples := func(p map[string]any) []any {
+		list, ok := p["examples"].([]any)
+		if ref, isRef := p["$ref"].(string); !ok && isRef {
+			list, _ = definitions[strings.TrimPrefix(ref, "#/definitions/")].(map[string]any)["examples"].([]any)
+		}
+		if enum, ok := p["enum"].([]any); ok {
+			list = append(slices.Clone(list), enum...)
+		}
+		if p["type"] == "boolean" {
+			list = append(slices.Clone(list), true, false)
+		}
+		if def, ok := p["default"]; ok {
+			list = append(slices.Clone(list), def)
+		}
+		return list
+	}
+	var texts []string
+	extend := func(doc, in map[string]any, shape string) {
+		for key, p := range definitions[shape].(map[string]any)["properties"].(map[string]any) {
+			if _, ok := in[key]; ok {
+				continue
+			}
+			for _, example := range examples(p.(map[string]any)) {
+				in[key] = example
+				text, err := json.Marshal(doc)
+				require.NoError(t, err)
+				texts = append(texts, string(text))
+			}
+			delete(in, key)
+		}
+	}
+	jobs := whole["jobs"].(map[string]any)
+	for _, name := range sortedKeys(jobs) {
+		part := maps.Clone(whole)
+		part["jobs"] = map[string]any{name: jobs[name]}
+		extend(part, jobs[name].(map[string]any), "job")
+	}
+	if defaults, ok := whole["defaults"].(map[string]any); ok {
+		extend(whole, defaults, "defaults")
+	}
+	slices.Sort(texts) // a map has no order, and the choice of variants has one
+	return texts
 }
 
 // odd are values to put where others were.
