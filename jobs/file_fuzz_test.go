@@ -32,6 +32,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("read twice: %v, %s and %s", err, s.Digest, again.Digest)
 		}
 		checkSchedule(t, s)
+		checkWarnings(t, s)
 	})
 }
 
@@ -49,6 +50,16 @@ func checkProblems(t *testing.T, data []byte, err error) {
 	}
 	if !slices.IsSortedFunc(bad.Problems, func(a, b Problem) int { return a.Line - b.Line }) {
 		t.Fatalf("not in the order of the file:\n%v", err)
+	}
+}
+
+// checkWarnings: a look at any schedule ends, and points into it.
+func checkWarnings(t *testing.T, s *Schedule) {
+	known := lintIDs()
+	for _, w := range s.Lint(lintNow) {
+		if w.Line < 1 || w.Column < 1 || w.Message == "" || !slices.Contains(known, w.ID) || w.Job != "" && s.Job(w.Job) == nil {
+			t.Fatalf("%+v", w)
+		}
 	}
 }
 

@@ -106,11 +106,8 @@ func lintRetryOutlastsInterval(l *linter, j *Job) {
 		return
 	}
 	var waits time.Duration
-	wait := j.Retry.Backoff
-	const enough = 1000 // tries; nobody waits for more
-	for range min(j.Retry.Attempts-1, enough) {
-		waits += min(wait, j.Retry.MaxBackoff)
-		wait = min(time.Duration(float64(wait)*j.Retry.Factor), j.Retry.MaxBackoff)
+	for failures := 1; failures < j.Retry.Attempts && waits < maxDuration; failures++ {
+		waits += j.Retry.wait(failures)
 	}
 	gap := shortestGap(j, l.now)
 	if gap == 0 || waits <= gap {

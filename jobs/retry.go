@@ -26,21 +26,26 @@ func (r Retry) Worth(exitCode *int) bool {
 // together. The jitter never makes it shorter. The same arguments give the
 // same delay; the run's id is a good seed.
 func RetryDelay(r Retry, failures int, seed string) time.Duration {
+	base := r.wait(failures)
+	return base + time.Duration(float64(base)*0.2*fraction(seed, failures))
+}
+
+// wait is RetryDelay without its jitter.
+func (r Retry) wait(failures int) time.Duration {
 	limit := r.MaxBackoff
 	if limit <= 0 || limit > maxDuration {
 		limit = maxDuration
 	}
-	base := time.Duration(0)
-	if r.Backoff > 0 {
-		// In floating point a delay that grew out of range is +Inf, which the
-		// comparison below caps like any other.
-		grown := float64(r.Backoff) * math.Pow(max(r.Factor, 1), float64(max(failures, 1)-1))
-		base = limit
-		if grown < float64(limit) {
-			base = time.Duration(grown)
-		}
+	if r.Backoff <= 0 {
+		return 0
 	}
-	return base + time.Duration(float64(base)*0.2*fraction(seed, failures))
+	// In floating point a delay that grew out of range is +Inf, which the
+	// comparison below caps like any other.
+	grown := float64(r.Backoff) * math.Pow(max(r.Factor, 1), float64(max(failures, 1)-1))
+	if grown < float64(limit) {
+		return time.Duration(grown)
+	}
+	return limit
 }
 
 // fraction spreads seeds evenly over [0, 1).
