@@ -41,7 +41,9 @@ the same afterwards goes to stderr, a line each, with file and line:
 The exit code is 1 when anything was left out or is there in part; what could be
 imported is written all the same. --lenient makes that 0.`,
 		example: `  carillon import crontab mycrontab --timezone Europe/Berlin > schedule.yaml
-  crontab -l | carillon import crontab - --out schedule.yaml`,
+  crontab -l | carillon import crontab - --out schedule.yaml
+  curl -s http://dkron:8080/v1/jobs | carillon import dkron - > schedule.yaml
+  kubectl get cronjobs -A -o yaml | carillon import k8s - > schedule.yaml`,
 		args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -50,7 +52,7 @@ imported is written all the same. --lenient makes that 0.`,
 		},
 		run: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	})
-	cmd.AddCommand(a.importCrontabCommand())
+	cmd.AddCommand(a.importCrontabCommand(), a.importDkronCommand(), a.importKubernetesCommand())
 	return cmd
 }
 
@@ -80,6 +82,47 @@ neither: give --timezone and --dir.`,
 	})
 	cmd.Flags().BoolVar(&opts.system, "system", false, "the sixth column is the user, as in /etc/crontab and /etc/cron.d")
 	cmd.Flags().StringVar(&opts.dir, "dir", "", "the `FOLDER` in which cron started the commands: the home of the user")
+	importFlags(cmd, &opts)
+	return cmd
+}
+
+func (a *app) importDkronCommand() *cobra.Command {
+	return a.importOf(spec{
+		use:   "dkron FILE|-",
+		short: "Make a schedule file of the jobs of Dkron",
+		long: `Make a schedule file of the jobs of Dkron: what GET /v1/jobs answers, or one job.
+The executors shell and http become run:, command: and http:.
+
+Dkron runs a job without a count in its tags on every node, which becomes
+every_node: true. A job without a timezone runs in that of the servers: give
+--timezone.`,
+		example: `  curl -s http://dkron:8080/v1/jobs > jobs.json
+  carillon import dkron jobs.json --timezone Europe/Berlin --out schedule.yaml`,
+	}, importer.Dkron)
+}
+
+func (a *app) importKubernetesCommand() *cobra.Command {
+	return a.importOf(spec{
+		use:   "k8s FILE|-",
+		short: "Make a schedule file of the CronJobs of Kubernetes",
+		long: `Make a schedule file of the CronJobs of Kubernetes: manifests of any number of
+documents, or what kubectl prints as YAML or JSON. The command of the first
+container becomes the job; its image is not run, so the nodes of carillon must
+have what the command needs.
+
+A CronJob without a timeZone runs in that of the controller, which is UTC in most
+clusters: give --timezone if it is not.`,
+		example: `  kubectl get cronjobs -A -o yaml | carillon import k8s - --out schedule.yaml
+  helm template ./chart | carillon import k8s - > schedule.yaml`,
+	}, importer.Kubernetes)
+}
+
+// importOf is the command of a source that has no flags of its own.
+func (a *app) importOf(s spec, read reader) *cobra.Command {
+	var opts importOptions
+	s.args, s.complete = exactlyOne("one file, or - for stdin"), anyFile
+	s.run = func(cmd *cobra.Command, args []string) error { return a.importFrom(cmd, args[0], opts, read) }
+	cmd := a.command(s)
 	importFlags(cmd, &opts)
 	return cmd
 }

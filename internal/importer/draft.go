@@ -86,6 +86,9 @@ func (d *draft) takeOut(bad *jobs.FileError) bool {
 			why, mended = "", true
 		}
 		if why != "" {
+			if strings.HasPrefix(why, "after.job is ") {
+				why = "the job that it runs after is left out"
+			}
 			d.complain(j.line, LeftOut, j.found, "%s", why)
 			above = append(append(above, j.above...), "") // not about the next one
 			continue

@@ -1,0 +1,104 @@
+package importer
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestDkronExportsBecomeTheExpectedSchedules(t *testing.T) {
+	for _, file := range sources(t, "dkron", ".json") {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			r, err := Dkron(readFile(t, file), Options{File: filepath.Base(file), Version: "1.2.3"})
+			require.NoError(t, err)
+			golden(t, file, r)
+		})
+	}
+}
+
+func TestManifestsBecomeTheExpectedSchedules(t *testing.T) {
+	for _, file := range sources(t, "k8s", "shop.yaml", ".json") {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			r, err := Kubernetes(readFile(t, file), Options{File: filepath.Base(file), Version: "1.2.3"})
+			require.NoError(t, err)
+			golden(t, file, r)
+		})
+	}
+}
+
+func TestWhatIsNoExportIsRefused(t *testing.T) {
+	for data, want := range map[string]string{
+		`[{"name": "a"`: "import x: line 1: not valid JSON: unexpected EOF; expected what GET /v1/jobs of Dkron answers",
+		"[\n\n{]":       "import x: line 3: not valid JSON: ",
+		"[1]":           "import x: line 1: expected a job of Dkron",
+		"\"x\"":         "import x: line 1: expected a job of Dkron",
+		"a: b":          "import x: line 1: not valid JSON",
+		"\x00":          "import x: line 1 has a NUL character; expected a text file",
+	} {
+		_, err := Dkron([]byte(data), Options{File: "x"})
+		assert.ErrorContains(t, err, want, "%q", data)
+	}
+	for data, want := range map[string]string{
+		"a: b\n---\n- c":                    "import x: line 3: expected a manifest",
+		"a: [":                              "import x: not valid YAML: line 1",
+		"{{- if .x }}\nkind: a\n{{- end }}": "render it first, such as with helm template",
+		"just words":                        "import x: line 1: expected a manifest",
+	} {
+		_, err := Kubernetes([]byte(data), Options{File: "x"})
+		assert.ErrorContains(t, err, want, "%q", data)
+	}
+	for _, read := range []func([]byte, Options) (*Result, error){Dkron, Kubernetes} {
+		r, err := read(nil, Options{File: "x"})
+		require.NoError(t, err)
+		assert.Zero(t, r.Jobs)
+	}
+}
+
+func TestKubernetesExpandsVariables(t *testing.T) {
+	env := map[string]string{"A": "1", "B": "$(A)", "EMPTY": ""}
+	for s, want := range map[string]string{
+		"$(A)":      "1",
+		"x$(A)y$(A": "x1y$(A",
+		"$$(A)":     "$(A)",
+		"$$$(A)":    "$1",
+		"$(B)":      "$(A)",
+		"$(C)$A":    "$(C)$A",
+		"$(EMPTY)":  "",
+		"echo $$":   "echo $",
+		"$":         "$",
+		"$(":        "$(",
+	} {
+		got, _ := expand(s, env)
+		assert.Equal(t, want, got, "%s", s)
+	}
+}
+
+func TestDkronSplitsCommandsWithoutAShell(t *testing.T) {
+	type split struct {
+		argv []string
+		cut  string
+	}
+	for line, want := range map[string]split{
+		`a b  c`:            {[]string{"a", "b", "c"}, ""},
+		`a 'b c' "d \"e\""`: {[]string{"a", "b c", `d "e"`}, ""},
+		`a\ b ''`:           {[]string{"a b", ""}, ""},
+		`a'b'"c"`:           {[]string{"abc"}, ""},
+		`a > b`:             {[]string{"a"}, "> b"},
+		`a 2>&1`:            {[]string{"a"}, ">&1"},
+		`a x>y`:             {[]string{"a", "x"}, ">y"},
+		`a | b`:             {[]string{"a"}, "| b"},
+		`a ";" b`:           {[]string{"a", ";", "b"}, ""},
+		`a '\' b`:           {[]string{"a", `\`, "b"}, ""},
+		`a "$HOME"`:         {[]string{"a", "$HOME"}, ""},
+	} {
+		argv, cut, err := shellWords(line)
+		require.NoError(t, err, line)
+		assert.Equal(t, want, split{argv, cut}, "%s", line)
+	}
+	for _, line := range []string{`a "b`, `a 'b`, `a \`, "a `b`", `a $(b)`} {
+		_, _, err := shellWords(line)
+		assert.Error(t, err, line)
+	}
+}
