@@ -106,10 +106,16 @@ func retimedWords(old, edited *jobs.Job) string {
 	if old.Timezone != edited.Timezone {
 		before, after = before+" in "+old.Timezone, after+" in "+edited.Timezone
 	}
-	if before == after {
-		return after + " (its calendars or dst changed)"
+	switch {
+	case before != after:
+		return before + " -> " + after
+	case !slices.EqualFunc(old.At, edited.At, time.Time.Equal):
+		return after + " (other instants)"
+	case old.DST != edited.DST:
+		return after + " (another dst)"
+	default:
+		return after + " (its calendars have other days)"
 	}
-	return before + " -> " + after
 }
 
 // tickWords count the ticks that change, and say when the first one is; "" for a
