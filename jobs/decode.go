@@ -27,11 +27,12 @@ type decoder struct {
 	zones    map[string]zoneAnswer
 	specs    map[specKey]*Spec
 
-	calendars map[string]*Calendar // by name; those with a mistake too
-	days      map[string]string    // calendarNames -> digestOfDays
-	fileZone  *time.Location       // in which the calendar files are read
-	files     []string             // the calendar files that are named
-	icsRead   map[string]*icsDays  // what was found in them; nil: something wrong
+	calendars    map[string]*Calendar // by name; those with a mistake too
+	badCalendars map[*Calendar]bool
+	days         map[string]string   // calendarNames -> digestOfDays
+	fileZone     *time.Location      // in which the calendar files are read
+	files        []string            // the calendar files that are named
+	icsRead      map[string]*icsDays // what was found in them; nil: something wrong
 }
 
 // zoneAnswer is what the zone database said. The error is kept too: finding the name
@@ -45,7 +46,7 @@ type zoneAnswer struct {
 func newDecoder(file string) *decoder {
 	return &decoder{
 		file: file, places: keyPlaces(), database: EmbeddedZones(), zones: map[string]zoneAnswer{}, specs: map[specKey]*Spec{},
-		days: map[string]string{}, icsRead: map[string]*icsDays{},
+		days: map[string]string{}, icsRead: map[string]*icsDays{}, badCalendars: map[*Calendar]bool{},
 	}
 }
 

@@ -211,7 +211,7 @@ func timingDigest(j *Job, only, exclude string) string {
 		Only: only, Exclude: exclude, Shift: j.Shift,
 	}
 	for _, at := range j.At {
-		form.At = append(form.At, instantForm(at))
+		form.At = append(form.At, at.Format(time.RFC3339))
 	}
 	if j.EveryN.N > 1 { // one in one is all of them
 		form.EveryN = &j.EveryN

@@ -69,8 +69,16 @@ func TestNewKeysLeaveOldDigestsAlone(t *testing.T) {
 		assert.Equal(t, c.timing, j.Timing, c.text)
 		assert.Equal(t, c.schedule, s.Digest, c.text)
 	}
-	s, _ := oneJob(t, "max_wait: 10m\ngroups: {unused: {}}\njobs: {a: {run: echo}}")
-	assert.Equal(t, "6e889fe1fc4e9368", s.Digest)
+	for _, text := range []string{
+		"max_wait: 10m\ngroups: {unused: {}}\njobs: {a: {run: echo}}",
+		"calendars: {unused: {dates: [12-25]}}\nsilence: [over]\njobs: {a: {run: echo, silence: [over]}}",
+		"calendars: {c: {dates: [12-25]}}\ndefaults: {exclude: c, shift: next-business-day, dst: {gap: skip}, jitter: 5m}\njobs: {a: {run: echo}}",
+	} {
+		s, _ := oneJob(t, text)
+		assert.Equal(t, "6e889fe1fc4e9368", s.Digest, text)
+	}
+	_, j := oneJob(t, `{calendars: {c: {dates: [12-25]}}, defaults: {exclude: c}, jobs: {a: {schedule: "0 2 * * *", run: echo, env: {A: "1", B: "2"}, exclude: [], offset: 0, jitter: 0}}}`)
+	assert.Equal(t, "0f22df408b3dc930", j.Timing, "what is taken away again")
 }
 
 func TestEachChangeReachesTheRightDigest(t *testing.T) {
@@ -114,11 +122,96 @@ func TestEachChangeReachesTheRightDigest(t *testing.T) {
 		{`{schedule: "@hourly", run: echo, crash_retries: 4}`, false, false},
 		{`{schedule: "@hourly", run: echo, delivery: at-most-once}`, false, false},
 		{`{schedule: "@hourly", run: echo, unroutable_after: 1m}`, false, false},
+		{`{schedule: "@hourly", run: echo, at: 2026-12-25T10:00:00Z}`, false, true},
+		{`{run: echo, at: 2026-12-25T10:00:00Z}`, false, true},
+		{`{schedule: "@hourly", run: echo, start: 2026-12-25}`, false, true},
+		{`{schedule: "@hourly", run: echo, end: 2026-12-25}`, false, true},
+		{`{schedule: "@hourly", run: echo, start: 2026-12-25, every_n: 2}`, false, true},
+		{`{schedule: "@hourly", run: echo, dst: {gap: skip}}`, false, true},
+		{`{schedule: "@hourly", run: echo, dst: {overlap: twice}}`, false, true},
+		{`{schedule: "@hourly", run: echo, only: c}`, false, true},
+		{`{schedule: "@hourly", run: echo, exclude: c}`, false, true},
+		{`{schedule: "@hourly", run: echo, exclude: c, shift: next-business-day}`, false, true},
+		{`{schedule: "@hourly", run: echo, jitter: 5m}`, false, false},
 	} {
-		s, j := oneJob(t, "groups: {g: {}}\njobs: {a: "+c.text+"}")
+		s, j := oneJob(t, "groups: {g: {}}\ncalendars: {c: {dates: [12-25]}}\njobs: {a: "+c.text+"}")
 		assert.Equal(t, c.definition, j.Digest != job.Digest, "definition of %s", c.text)
 		assert.Equal(t, c.timing, j.Timing != job.Timing, "timing of %s", c.text)
 		assert.NotEqual(t, base.Digest, s.Digest, "schedule of %s", c.text)
+	}
+}
+
+// Texts in one line differ in when they fire, so all of their digests do.
+func TestEverythingThatDecidesWhenIsInTheTiming(t *testing.T) {
+	for _, texts := range [][]string{
+		{`at: 2026-12-25T10:00:00Z`, `at: 2026-12-25T10:00:01Z`, `at: [2026-12-25T10:00:00Z, 2026-12-25T10:00:01Z]`, `at: 0001-01-01T00:00:00Z`},
+		{
+			`schedule: "@every 1h"`, `schedule: "@every 1h", offset: 5m`, `schedule: "@every 1h", offset: 6m`,
+			`schedule: "@every 1h", start: 2026-01-01`, `schedule: "@every 1h", end: 2026-01-01`, `schedule: "@every 1h", start: 2026-01-02`,
+		},
+		{
+			`schedule: "@daily", start: 2026-01-01`, `schedule: "@daily", start: 2026-01-01, every_n: 2`,
+			`schedule: "@daily", start: 2026-01-01, every_n: 2 days`, `schedule: "@daily", start: 2026-01-01, every_n: 3`,
+		},
+		{
+			`schedule: "@daily"`, `schedule: "@daily", dst: {gap: skip}`, `schedule: "@daily", dst: {overlap: twice}`, `schedule: "@daily", dst: {gap: skip, overlap: twice}`,
+			`schedule: "@daily", only: c`, `schedule: "@daily", exclude: c`, `schedule: "@daily", only: d`, `schedule: "@daily", exclude: d`,
+			`schedule: "@daily", exclude: [c, d]`, `schedule: "@daily", only: c, exclude: d`,
+			`schedule: "@daily", exclude: c, shift: next-business-day`, `schedule: "@daily", exclude: c, shift: previous-business-day`,
+		},
+	} {
+		seen := map[string]string{}
+		for _, text := range texts {
+			_, j := oneJob(t, "calendars: {c: {dates: [12-25]}, d: {dates: [12-26]}}\njobs: {a: {run: echo, "+text+"}}")
+			assert.Empty(t, seen[j.Timing], "%s has the timing of it", text)
+			seen[j.Timing] = text
+		}
+	}
+}
+
+// The same instants and the same days, written in another way, are the same timing.
+func TestTimingIsWhatIsMeant(t *testing.T) {
+	timing := func(calendars, job string) string {
+		_, j := oneJob(t, "timezone: Europe/Berlin\ncalendars: {"+calendars+"}\njobs: {a: {run: echo, "+job+"}}")
+		return j.Timing
+	}
+	for _, same := range [][][2]string{
+		{
+			{``, `at: [2026-12-25T10:00:00Z, 2026-12-26T10:00:00Z]`},
+			{``, `at: [2026-12-26T11:00:00+01:00, 2026-12-25T10:00:00Z]`},
+		},
+		{
+			{``, `schedule: "@daily", start: 2026-12-25, end: 2026-12-26, every_n: 2`},
+			{``, `schedule: "@daily", start: 2026-12-25T00:00:00+01:00, end: "2026-12-26T22:59:59Z", every_n: 2 weeks`},
+			{``, `schedule: "@daily", start: 2026-12-25, end: 2026-12-26, every_n: {weeks: 2}`},
+		},
+		{
+			{``, `schedule: "@daily", start: 2026-12-25`},
+			{``, `schedule: "@daily", start: 2026-12-25, every_n: 1 day`},
+		},
+		{
+			{`c: {dates: [12-25, 12-26, 2026-04-03], weekdays: [sat, sun]}`, `schedule: "@daily", exclude: c`},
+			{`other: {weekdays: [sun, sat], dates: [12-25..12-26, 2026-04-03..2026-04-05]}`, `schedule: "@daily", exclude: other`},
+			{`b: {weekdays: [sun, sat]}, c: {dates: [2026-04-03, {from: 12-25, to: 12-26}, 2030-12-26]}`, `schedule: "@daily", exclude: [b, c]`},
+			{`b: {weekdays: [sun]}, c: {dates: [2026-04-03, 12-26]}, d: {dates: [12-25, 2026-04-03]}, e: {weekdays: [sat]}`, `schedule: "@daily", exclude: [e, d, c, b]`},
+		},
+		{
+			{`c: {dates: [2026-12-24..2027-01-02]}`, `schedule: "@daily", only: c`},
+			{`c: {dates: [2026-12-24..2026-12-31]}, d: {dates: [2026-12-30..2027-01-02]}`, `schedule: "@daily", only: [c, d]`},
+		},
+		{
+			{`c: {weekdays: [mon, tue, wed, thu, fri, sat, sun]}`, `schedule: "@daily", only: c`},
+			{`c: {dates: [01-01..12-31]}`, `schedule: "@daily", only: c`},
+			{`c: {weekdays: [mon, tue, wed, thu]}, d: {weekdays: [fri, sat, sun], dates: [2026-12-24]}`, `schedule: "@daily", only: [c, d]`},
+		},
+		{
+			{`c: {ics: testdata/ics/outlook.ics}`, `schedule: "@daily", only: c`},
+			{`c: {dates: [2026-01-30, 2026-02-27, 2026-03-27, 2026-04-24, 2026-05-29, 2026-06-26]}`, `schedule: "@daily", only: c`},
+		},
+	} {
+		for _, other := range same[1:] {
+			assert.Equal(t, timing(same[0][0], same[0][1]), timing(other[0], other[1]), other)
+		}
 	}
 }
 

@@ -71,6 +71,7 @@ func (d *decoder) readJob(e entry, f *fileValue) *Job {
 	v.job.Location, _ = d.location(v.job.Timezone) // a wrong name was reported where it stands
 	d.checkTimes(found, &v)
 	d.parseSchedule(&v)
+	d.checkJitter(e, found, &v.job)
 	d.checkActions(e, found, &v.job)
 	checkRelations(d, found, &v.job)
 	if v.upstream != nil {

@@ -18,6 +18,7 @@ type calendarValue struct {
 	yearly yearMask
 	spans  []daySpan
 	names  dayNames
+	bad    bool // something is wrong with it, which may have been said elsewhere
 }
 
 var calendarShape = shape[calendarValue]{
@@ -52,7 +53,8 @@ func readCalendars(d *decoder, e entry, f *fileValue) {
 		c := &Calendar{Name: item.key, Line: item.at.Line, days: newDaySet(v.week, v.yearly, v.spans)}
 		c.labels, c.yearly = v.names.sorted()
 		switch {
-		case !ok || len(d.problems) > before:
+		case !ok || v.bad || len(d.problems) > before:
+			d.badCalendars[c] = true
 		case len(keys) == 0:
 			d.problem(item.at, "%s holds no day; expected %s", item.path(), calendarExpected)
 		case c.days.empty():
@@ -185,6 +187,7 @@ func readICS(d *decoder, e entry, v *calendarValue) {
 			d.problem(e.value, "%s is an empty list; expected %s", e.path(), expected)
 		}
 	}
+	var paths []string
 	for _, item := range items {
 		path, ok := d.word(item, expected)
 		if !ok {
@@ -193,7 +196,14 @@ func readICS(d *decoder, e entry, v *calendarValue) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(filepath.Dir(d.file), path)
 		}
-		if days := d.ics(item, path); days != nil {
+		if slices.Contains(paths, path) {
+			d.problem(d.resolve(item.value), "%s: %s is in the list twice", item.path(), quoted(path))
+			continue
+		}
+		paths = append(paths, path)
+		if days := d.ics(item, path); days == nil {
+			v.bad = true
+		} else {
 			v.spans = append(v.spans, days.spans...)
 			for month, mask := range days.yearly {
 				v.yearly[month] |= mask
@@ -248,19 +258,22 @@ func ReadCalendarFile(path string) ([]byte, error) {
 func readOnly(d *decoder, e entry, v *jobValue)    { d.calendarList(e, &v.job.Only) }
 func readExclude(d *decoder, e entry, v *jobValue) { d.calendarList(e, &v.job.Exclude) }
 
+// calendarList is nil when something is wrong with it, or with one of its
+// calendars: nobody can then tell which days are meant.
 func (d *decoder) calendarList(e entry, into *[]*Calendar) {
 	const expected = "the name of a calendar that is declared under calendars:, or a list of them"
 	items := []entry{e}
 	if n := d.resolve(e.value); n.Kind == yaml.SequenceNode {
 		items, _ = d.list(e, expected)
 	}
-	list := make([]*Calendar, 0, len(items))
+	list, before, bad := make([]*Calendar, 0, len(items)), len(d.problems), false
 	for _, item := range items {
 		name, ok := d.word(item, expected)
 		if !ok {
 			continue
 		}
 		c, ok := d.calendars[name]
+		bad = bad || d.badCalendars[c]
 		switch {
 		case !ok:
 			d.unknownCalendar(item, name)
@@ -271,7 +284,7 @@ func (d *decoder) calendarList(e entry, into *[]*Calendar) {
 		}
 	}
 	*into = list
-	if len(list) == 0 {
+	if len(list) == 0 || bad || len(d.problems) > before {
 		*into = nil
 	}
 }

@@ -264,17 +264,17 @@ func (d *decoder) checkTimes(keys found, v *jobValue) {
 		}
 		return
 	}
-	every, cron := 0, 0
+	var every []string
+	cron := 0
 	for _, e := range v.texts {
 		if n := d.resolve(e.value); n.Kind == yaml.ScalarNode && isEvery(n.Value) {
-			every++
+			every = append(every, n.Value)
 		} else {
 			cron++
 		}
 	}
-	if e, ok := keys.get("offset"); ok && every == 0 && j.Offset != 0 {
-		d.problem(e.at, `offset moves the ticks of "@every", and the schedule has none of those; write the time into the expression`)
-		j.Offset = 0
+	if e, ok := keys.get("offset"); ok && j.Offset != 0 {
+		d.checkOffset(e, j, every)
 	}
 	if !j.Start.IsZero() && !j.End.IsZero() && j.End.Before(j.Start) {
 		e, _ := keys.get("end")
@@ -295,6 +295,29 @@ func (d *decoder) checkTimes(keys found, v *jobValue) {
 		}
 	}
 	d.checkShift(keys, j, cron)
+}
+
+// checkOffset holds the offset against each expression that it moves.
+func (d *decoder) checkOffset(e entry, j *Job, every []string) {
+	before := len(d.problems)
+	if len(every) == 0 {
+		d.problem(e.at, `offset moves the ticks of "@every", and the schedule has none of those; write the time into the expression`)
+	}
+	for _, expr := range every {
+		spec, err := ParseSpec(expr, nil)
+		if err != nil {
+			continue // which is said where it is read
+		}
+		switch length := time.Duration(spec.every) * time.Second; {
+		case len(strings.Fields(expr)) > 2 && strings.Contains(strings.ToLower(expr), "offset"):
+			d.problem(e.at, "the offset is given twice: here and in %s; take it out of one of them", quoted(expr))
+		case j.Offset >= length:
+			d.problem(d.resolve(e.value), "offset is %s; expected less than the %s of %s", short(j.Offset), short(length), quoted(expr))
+		}
+	}
+	if len(d.problems) > before {
+		j.Offset = 0
+	}
 }
 
 // bendsNothing says why a key without a schedule is a mistake.
@@ -319,6 +342,18 @@ func (d *decoder) checkShift(keys found, j *Job, cron int) {
 			d.problem(e.at, `shift keeps the time of day, and "@every" has none; write the time into an expression`)
 		}
 		j.Shift = ShiftNone
+	}
+}
+
+// checkJitter sees to it that jitter changes no order. It may be that of the
+// defaults, and wrong for this job alone.
+func (d *decoder) checkJitter(e entry, keys found, j *Job) {
+	at := e.at
+	if own, ok := keys.get("jitter"); ok {
+		at = d.resolve(own.value)
+	}
+	if err := checkJitter(j); err != nil {
+		d.problem(at, "%v", err)
 	}
 }
 

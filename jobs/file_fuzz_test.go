@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // FuzzParse: whatever the bytes, there is an answer: either a schedule that
@@ -85,6 +86,7 @@ func checkSchedule(t *testing.T, s *Schedule) {
 			t.Fatalf("route of %+v", j)
 		}
 		checkFollowers(t, s, j)
+		checkTiming(t, s, j)
 		names := map[string]bool{}
 		for _, step := range j.Plan() {
 			if names[step.Name] || badName("step", step.Name) != "" {
@@ -110,6 +112,36 @@ func checkSchedule(t *testing.T, s *Schedule) {
 			if _, err := j.BindParams(map[string]string{p.Name: p.Default}); err != nil && !p.Required && !strings.Contains(err.Error(), "required") {
 				t.Fatalf("its own default: %v", err)
 			}
+		}
+	}
+}
+
+// checkTiming: what decides when a job fires is there only where it means something.
+func checkTiming(t *testing.T, s *Schedule, j *Job) {
+	noBounds := j.Start.IsZero() && j.End.IsZero()
+	switch {
+	case len(j.Specs) == 0 && (!noBounds || j.Offset != 0 || j.EveryN.N != 0 || j.DST != (DST{}) || len(j.Only)+len(j.Exclude) > 0 || j.Shift != ShiftNone):
+		t.Fatalf("nothing to bend: %+v", j)
+	case j.EveryN.N != 0 && (j.Start.IsZero() || j.EveryN.N < 0 || j.EveryN.Unit == ""), !noBounds && !j.End.IsZero() && j.End.Before(j.Start):
+		t.Fatalf("bounds of %+v", j)
+	case j.Shift != ShiftNone && len(j.Only)+len(j.Exclude) == 0, j.Offset < 0, j.Offset%time.Second != 0:
+		t.Fatalf("timing of %+v", j)
+	case j.Jitter < 0, j.Jitter > 0 && !j.Ticks(), checkJitter(j) != nil:
+		t.Fatalf("jitter of %+v", j)
+	}
+	for i, at := range j.At {
+		if at.Location() != time.UTC || i > 0 && !at.After(j.At[i-1]) {
+			t.Fatalf("instants of %+v", j)
+		}
+	}
+	for _, c := range slices.Concat(j.Only, j.Exclude) {
+		if !slices.Contains(s.Calendars, c) || c.days.empty() {
+			t.Fatalf("calendar %+v", c)
+		}
+	}
+	for _, id := range slices.Concat(j.Silence, s.Silence) {
+		if !slices.Contains(lintIDs(), id) {
+			t.Fatalf("silence %q", id)
 		}
 	}
 }

@@ -67,6 +67,7 @@ var beyondSchema = map[string]string{
 	"duplicates.bad.yaml":    "JSON has no key twice",
 	"merge.bad.yaml":         "what a merge key may be is not part of the result",
 	"groupless.bad.yaml":     "a name that is declared elsewhere",
+	"calendarless.bad.yaml":  "a name that is declared elsewhere",
 }
 
 const noYAML = "no YAML, which the editor says"
@@ -405,7 +406,9 @@ var beyondWords = regexp.MustCompile(strings.Join([]string{
 	`which is no job of this file`, `is the job itself`, `closes a circle`, `is not declared`, // names that are declared elsewhere
 	`is in env too`, `is taken; first given`, `in the list twice`, `given twice`, // the same thing in two places, or in two spellings
 	`does not match the pattern`, `is none of `, `error parsing regexp`, `is not a URL`, // what a text means
-	`can never fire`, `ends before it begins`, `before it begins on`, `is smaller than|is longer than|is less than|is before start|less than the`, // two values together
+	`calendar file`, `holds no day`, // what is in other files
+	`outside of the years 1 to 9999`, `give both a year, or none`,
+	`can never fire`, `ends before it begins`, `before it begins on`, `is smaller than|is longer than|is less than|is before start|less than`, // two values together
 	`which .*on has too`, `has too; another try`,
 	`ticks up to 1m late run`, `expected .*[hms] to .*[hms]`, `expected whole seconds`, `expected at least 1s`, // how long a duration is
 }, "|"))
@@ -474,7 +477,7 @@ func TestSchemaAndDecoderAgreeOnVariants(t *testing.T) {
 
 func compareVerdicts(t *testing.T, schema *jsonschema.Schema, text string, agreed map[bool]int) {
 	t.Helper()
-	_, err := Parse("variant.yaml", []byte(text))
+	_, err := Parse("testdata/variant.yaml", []byte(text))
 	value, yamlErr := asEditorsDo([]byte(text))
 	require.NoError(t, yamlErr, text)
 	invalid := schema.Validate(value)
