@@ -450,7 +450,7 @@ func TestSchemaAndDecoderAgreeOnVariants(t *testing.T) {
 	}
 	var variants []string
 	for _, text := range good {
-		_, err := Parse("good.yaml", []byte(text))
+		_, err := Parse("testdata/good.yaml", []byte(text))
 		require.NoError(t, err)
 		value, err := asEditorsDo([]byte(text))
 		require.NoError(t, err)
