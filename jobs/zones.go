@@ -210,10 +210,15 @@ func embeddedHas(name string) bool {
 	return strings.Contains(index, "\n"+name+" ")
 }
 
-// readEmbedded is a zone of the embedded database. To search the text of the
-// index costs less than to decode the zone, which is what most of the time goes to.
+// readEmbedded is a zone of the embedded database.
 func readEmbedded(name string) ([]byte, error) {
 	index, data := embeddedIndex()
+	return readZone(index, data, name)
+}
+
+// readZone finds a zone in the text of the index, which costs next to nothing
+// beside unpacking it.
+func readZone(index, data, name string) ([]byte, error) {
 	_, rest, found := strings.Cut(index, "\n"+name+" ")
 	if !found {
 		return nil, fs.ErrNotExist

@@ -3,6 +3,7 @@ package jobs
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -282,4 +283,40 @@ func TestOpenZones(t *testing.T) {
 	assert.Equal(t, "host", z.Version())
 	_, err = hostZones("", []string{a, a + "b"})
 	assert.EqualError(t, err, fmt.Sprintf("this host has no zone database: there is none of %s, %sb; install its package tzdata, or use the zones that are embedded", a, a))
+}
+
+// The script makes a database that is read as the embedded one is, and twice the
+// same.
+func TestZoneinfoScript(t *testing.T) {
+	const source = "/usr/share/zoneinfo/tzdata.zi"
+	version := folderVersion(filepath.Dir(source))
+	if _, err := exec.LookPath("zic"); err != nil || version == "" {
+		t.Skip("needs zic, and " + source)
+	}
+	build := func(version string) (string, string, error) {
+		file := filepath.Join(t.TempDir(), "zoneinfo.dat")
+		cmd := exec.Command("sh", "../scripts/zoneinfo.sh", version, source)
+		cmd.Env = append(os.Environ(), "OUT="+file)
+		said, err := cmd.CombinedOutput()
+		data, _ := os.ReadFile(file)
+		return string(data), string(said), err
+	}
+	made, said, err := build(version)
+	require.NoError(t, err, said)
+	assert.Contains(t, said, "version "+version)
+	index, data, _ := strings.Cut(made, "\n\n")
+	assert.True(t, strings.HasPrefix(index, "tz database "+version+", by "))
+	assert.NotContains(t, index, "\nFactory ")
+	berlin, err := readZone(index, data, "Europe/Berlin")
+	require.NoError(t, err)
+	_, err = time.LoadLocationFromTZData("Europe/Berlin", berlin)
+	require.NoError(t, err)
+
+	again, said, err := build(version)
+	require.NoError(t, err, said)
+	assert.True(t, made == again, "the same bytes")
+
+	_, said, err = build("1999a")
+	require.Error(t, err)
+	assert.Contains(t, said, source+" is version "+version+", not 1999a")
 }
