@@ -41,7 +41,7 @@ func (j *Job) explainTicks() string {
 		local = local || s.every == 0
 	}
 	if local {
-		said += ", on the clock of " + j.Zone().String()
+		said += ", in " + j.Zone().String()
 	}
 	if len(j.At) > 0 {
 		if said != "" {

@@ -30,10 +30,10 @@ func TestAJobInOneParagraph(t *testing.T) {
 	}{
 		"by hand": {Job{Enabled: true}, "It has no schedule: it runs when it is started by hand."},
 		"resting": {Job{Specs: specs(SpecOptions{}, "@daily"), CatchUp: CatchUp{Policy: CatchUpSkip}},
-			"At 00:00, on the clock of UTC. A time that nobody was there for runs up to 1 minute late, and then no more. " +
+			"At 00:00, in UTC. A time that nobody was there for runs up to 1 minute late, and then no more. " +
 				"The job rests (enabled: false): it runs only when it is started by hand."},
 		"two kinds of time": {Job{Enabled: true, Specs: specs(inBerlin, "30 2 * * *", "*/20 * * * *", "@every 1h"), CatchUp: CatchUp{CatchUpAll, 36 * time.Hour, 5}},
-			"At 02:30; and every 20 minutes; and every hour, at whole multiples since 1970-01-01 00:00 UTC, on the clock of Europe/Berlin. " +
+			"At 02:30; and every 20 minutes; and every hour, at whole multiples since 1970-01-01 00:00 UTC, in Europe/Berlin. " +
 				`When the clocks change, a time that does not exist runs right after the gap, and one that comes twice runs the first time only ("30 2 * * *"). ` +
 				`When the clocks change, a time that does not exist is left out, and one that comes twice runs both times ("*/20 * * * *"). ` +
 				"Of the times that nobody was there for, the newest 5 of the last 36 hours run late."},
@@ -45,7 +45,7 @@ func TestAJobInOneParagraph(t *testing.T) {
 		"follows": {Job{Enabled: true, After: &After{Job: "backup", When: WhenFailure}},
 			"It follows each run of backup that has failed or was rolled back."},
 		"follows too": {Job{Enabled: true, Specs: specs(SpecOptions{}, "@hourly"), After: &After{Job: "backup", When: WhenSuccess}, CatchUp: CatchUp{Policy: CatchUpSkip}},
-			"Every hour, on the clock of UTC. It also follows each run of backup that has succeeded. " +
+			"Every hour, in UTC. It also follows each run of backup that has succeeded. " +
 				"A time that nobody was there for runs up to 1 minute late, and then no more."},
 		"everything": {
 			Job{
@@ -54,7 +54,7 @@ func TestAJobInOneParagraph(t *testing.T) {
 				Only: []*Calendar{{Name: "term"}}, Exclude: []*Calendar{{Name: "holidays"}, {Name: "weekends"}}, Shift: ShiftNext,
 				CatchUp: CatchUp{Policy: CatchUpSkip},
 			},
-			"At 09:00, only on Friday, on the clock of UTC. " +
+			"At 09:00, only on Friday, in UTC. " +
 				"Of the weeks only every 2nd counts, from the week (Monday to Sunday) of 2027-01-01 on. Only on days of term. " +
 				"Not on days of holidays or weekends. What falls on another day moves to the next day that is left, at the same time. " +
 				"Not before 2027-01-01T08:00:00Z. Not after 2027-01-31T08:00:00Z. " +

@@ -457,9 +457,9 @@ func TestSchemaAndDecoderAgreeOnVariants(t *testing.T) {
 		variants = append(variants, variantsOf(t, value)...)
 		variants = append(variants, withMoreKeys(t, value.(map[string]any), doc["definitions"].(map[string]any))...)
 	}
-	n := 2500
+	n := 1500
 	if testing.Short() {
-		n = 500
+		n = 300
 	}
 	if os.Getenv("SCHEMA_VARIANTS") == "all" {
 		n = len(variants)
