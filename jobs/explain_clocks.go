@@ -32,8 +32,8 @@ func (s *Spec) NextClockChange(after, until time.Time) string {
 	if s.every > 0 {
 		return ""
 	}
-	limit := until.Unix()
-	for c := s.zone.at(after.Unix()); s.zone.end(c) <= limit; {
+	limit := min(until.Unix(), s.until)
+	for c := s.zone.at(max(after.Unix(), s.since)); s.zone.end(c) <= limit; {
 		change := clockChange{at: s.zone.end(c), before: s.zone.spans[c.i].off}
 		c = s.zone.next(c)
 		change.after = s.zone.spans[c.i].off

@@ -57,12 +57,13 @@ func wordsOfMonthDays(items []wordItem) string {
 	case hasSteps(plain):
 		return monthDayWords.say(plain) + ", and on " + listed(names) + " of the month"
 	}
-	words := make([]string, len(plain))
-	for i, item := range plain {
-		words[i] = strconv.Itoa(item.lo)
+	var words []string
+	for _, item := range plain {
+		day := strconv.Itoa(item.lo)
 		if item.kind == wordSpan {
-			words[i] += " through " + strconv.Itoa(item.hi)
+			day += " through " + strconv.Itoa(item.hi)
 		}
+		words = append(words, day)
 	}
 	return monthDayWords.one(listed(append(words, names...)))
 }

@@ -132,4 +132,19 @@ func TestTheNextClockChangeThatTouches(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, c.want, s.NextClockChange(from, from.AddDate(2, 0, 0)), fmt.Sprint(c))
 	}
+	for _, o := range []SpecOptions{
+		{Exclude: []*Calendar{weekend}},
+		{Start: time.Date(2028, 12, 1, 0, 0, 0, 0, time.UTC)},
+		{End: time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC)},
+		{DST: DST{Gap: DSTSkip}, End: time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		o.Location = zoneNamed(t, "Europe/Berlin")
+		s, err := NewSpec("30 2 * * *", o)
+		require.NoError(t, err)
+		assert.Empty(t, s.NextClockChange(from, from.AddDate(2, 0, 0)), fmt.Sprint(o))
+	}
+	s, err := NewSpec("30 2 * * *", SpecOptions{Location: zoneNamed(t, "Europe/Berlin"), DST: DST{Gap: DSTSkip, Overlap: DSTTwice}})
+	require.NoError(t, err)
+	assert.Equal(t, "02:30 does not exist on 2027-03-28 and is left out", s.NextClockChange(from, from.AddDate(2, 0, 0)))
+	assert.Equal(t, "a time that does not exist is left out, and one that comes twice runs both times", s.ExplainClocks())
 }
