@@ -129,26 +129,16 @@ func whyIllegal(name string) string {
 
 // settleEnv writes the variables: those that all jobs have in common once.
 func (c *crontab) settleEnv() {
-	var common []pair
-	if len(c.entries) > 0 {
-		for _, v := range c.entries[0].env {
-			if !forCron(v.name) && c.shared(v) {
-				common = append(common, pair{key: v.name, value: text(v.value)})
-			}
-		}
-	}
+	common := c.commonEnv()
 	if len(common) > 0 {
-		c.defaults = append(c.defaults, pair{key: "env", value: value{form: mapping, pairs: common}})
+		c.defaults = append(c.defaults, pair{key: "env", value: environment(common)})
 	}
 	for _, e := range c.entries {
-		var own []pair
-		for _, v := range e.env {
-			if !forCron(v.name) && !c.shared(v) {
-				own = append(own, pair{key: v.name, value: text(v.value)})
-			}
-		}
+		own := slices.DeleteFunc(slices.Clone(e.env), func(v variable) bool {
+			return forCron(v.name) || slices.Contains(common, v)
+		})
 		if len(own) > 0 {
-			e.job.set("env", value{form: mapping, pairs: own})
+			e.job.set("env", environment(own))
 		}
 		if n, err := strconv.Atoi(lookup(e.env, "RANDOM_DELAY")); err == nil && n > 0 {
 			e.job.set("jitter", bare(duration(time.Duration(n)*time.Minute)))
@@ -156,12 +146,22 @@ func (c *crontab) settleEnv() {
 	}
 }
 
-// shared reports whether every entry has the variable with that value.
-func (c *crontab) shared(v variable) bool {
-	for _, e := range c.entries {
-		if !slices.ContainsFunc(e.env, func(o variable) bool { return o.name == v.name && o.value == v.value }) {
-			return false
-		}
+// commonEnv are the settings that hold for every entry.
+func (c *crontab) commonEnv() []variable {
+	if len(c.entries) == 0 {
+		return nil
 	}
-	return true
+	common := slices.DeleteFunc(slices.Clone(c.entries[0].env), func(v variable) bool { return forCron(v.name) })
+	for _, e := range c.entries {
+		common = slices.DeleteFunc(common, func(v variable) bool { return !slices.Contains(e.env, v) })
+	}
+	return common
+}
+
+func environment(env []variable) value {
+	v := value{form: mapping}
+	for _, e := range env {
+		v.pairs = append(v.pairs, pair{key: e.name, value: text(e.value)})
+	}
+	return v
 }

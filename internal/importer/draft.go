@@ -54,6 +54,10 @@ func (d *draft) complain(line int, kind Kind, found, format string, args ...any)
 func (d *draft) finish() (*Result, error) {
 	for len(d.jobs) > 0 {
 		data := d.yaml()
+		if len(data) > jobs.MaxFileSize {
+			return nil, fmt.Errorf("import %s: its %d jobs make a schedule of more than %d MiB, which is the most there is; split it",
+				d.opts.File, len(d.jobs), jobs.MaxFileSize>>20)
+		}
 		_, err := jobs.Parse("the import", data)
 		if err == nil {
 			return &Result{YAML: data, Jobs: len(d.jobs), Complaints: d.sorted()}, nil

@@ -11,8 +11,8 @@ import (
 // program, or what a wrapper or an interpreter runs, and its first word when that
 // is a subcommand. Names are unique, stable for a file, and made to be changed.
 
-// names hands out each name once.
-type names map[string]bool
+// names hands out each name once. It counts how often a name was asked for.
+type names map[string]int
 
 const longestName = 64
 
@@ -20,11 +20,12 @@ const longestName = 64
 func (taken names) take(name string) string {
 	name = legalName(name)
 	unique := name
-	for n := 2; taken[unique]; n++ {
-		tail := fmt.Sprintf("-%d", n)
+	for taken[unique] > 0 {
+		taken[name]++
+		tail := fmt.Sprintf("-%d", taken[name])
 		unique = strings.TrimRight(name[:min(len(name), longestName-len(tail))], "-_.") + tail
 	}
-	taken[unique] = true
+	taken[unique]++
 	return unique
 }
 

@@ -2,10 +2,13 @@ package importer
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"carillon/jobs"
 )
 
 func TestDkronExportsBecomeTheExpectedSchedules(t *testing.T) {
@@ -101,4 +104,36 @@ func TestDkronSplitsCommandsWithoutAShell(t *testing.T) {
 		_, _, err := shellWords(line)
 		assert.Error(t, err, line)
 	}
+}
+
+// fuzzed holds what every reader promises of any bytes at all.
+func fuzzed(t *testing.T, data []byte, read func([]byte, Options) (*Result, error)) {
+	r, err := read(data, Options{File: "f", Timezone: "UTC"})
+	if err != nil {
+		if strings.Contains(err.Error(), "mistake of carillon") {
+			t.Fatal(err)
+		}
+		return
+	}
+	if r.Jobs == 0 {
+		return
+	}
+	s, err := jobs.Parse("f", r.YAML)
+	if err != nil || len(s.Jobs) != r.Jobs {
+		t.Fatalf("%v\n%s", err, r.YAML)
+	}
+}
+
+func FuzzDkron(f *testing.F) {
+	f.Add(readFile(f, filepath.Join("testdata", "dkron", "export.json")))
+	f.Add(readFile(f, filepath.Join("testdata", "dkron", "single.json")))
+	f.Add([]byte(`{"name":"\u0000","schedule":"@at 0001-01-01T00:00:00Z","executor":"http","executor_config":{"url":"http://\n","method":"get","headers":"[\":\"]","timeout":"-1"},"tags":{"":":1"}}`))
+	f.Fuzz(func(t *testing.T, data []byte) { fuzzed(t, data, Dkron) })
+}
+
+func FuzzKubernetes(f *testing.F) {
+	f.Add(readFile(f, filepath.Join("testdata", "k8s", "shop.yaml")))
+	f.Add(readFile(f, filepath.Join("testdata", "k8s", "kubectl.json")))
+	f.Add([]byte("kind: List\nitems: &a\n- {kind: CronJob, metadata: {name: -}, spec: &s {<<: *s, schedule: '@every 1ns'}}\n- *a\n"))
+	f.Fuzz(func(t *testing.T, data []byte) { fuzzed(t, data, Kubernetes) })
 }

@@ -122,7 +122,7 @@ func (v value) flow() string {
 		return "[" + strings.Join(parts, ", ") + "]"
 	case mapping, inline:
 		for _, p := range v.pairs {
-			parts = append(parts, scalar(p.key)+": "+inFlow(p.value))
+			parts = append(parts, inFlow(text(p.key))+": "+inFlow(p.value))
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	case quotedText:
@@ -133,10 +133,14 @@ func (v value) flow() string {
 	return scalar(v.text)
 }
 
-// inFlow is a value between brackets, where a few more characters mean something.
+// plainInFlow are the texts that mean themselves between brackets too, where a few
+// more characters mean something and blanks are hard to read.
+var plainInFlow = regexp.MustCompile(`^([A-Za-z0-9_./@%+=$()~^-]|:[A-Za-z0-9/])+$`)
+
+// inFlow is a value between brackets.
 func inFlow(v value) string {
 	s := v.flow()
-	if v.form == plainText && s == v.text && strings.ContainsAny(s, " ,[]{}") {
+	if v.form == plainText && s == v.text && !plainInFlow.MatchString(s) {
 		return quotes(v.text)
 	}
 	return s
