@@ -86,7 +86,7 @@ func (d *draft) takeOut(bad *jobs.FileError) bool {
 		why := refused[j.name]
 		if why != "" && j.has("jitter") && strings.Contains(why, "jitter") {
 			j.drop("jitter")
-			d.complain(j.line, Part, j.found, "without its random delay: %s", why)
+			d.complain(j.line, Part, j.found, "without its random delay, which is longer than the time between two of its ticks")
 			why, mended = "", true
 		}
 		if why != "" {
