@@ -19,6 +19,7 @@ type draft struct {
 	jobs       []*draftJob
 	tail       []string // comments behind the last job
 	complaints []Complaint
+	said       map[string]bool // notes that are given once
 }
 
 // A draftJob is one job in the making.
@@ -46,6 +47,18 @@ func (d *draft) complain(line int, kind Kind, found, format string, args ...any)
 	d.complaints = append(d.complaints, Complaint{
 		File: d.opts.File, Line: line, Kind: kind, Found: found, Message: fmt.Sprintf(format, args...),
 	})
+}
+
+// once gives a note about the first job that it is true of.
+func (d *draft) once(j *draftJob, format string, args ...any) {
+	note := fmt.Sprintf(format, args...)
+	if d.said == nil {
+		d.said = map[string]bool{}
+	}
+	if !d.said[note] {
+		d.said[note] = true
+		d.complain(j.line, Note, j.found, "%s", note)
+	}
 }
 
 // finish writes the draft and asks jobs.Parse about it. What it refuses is taken

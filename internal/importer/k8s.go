@@ -23,7 +23,6 @@ type k8sSource struct {
 	named    map[string]int // how many CronJobs have that name, in different namespaces
 	zones    bool           // some job is in a zone whose clocks may change
 	local    bool           // some job is in the zone of the controller
-	said     map[string]bool
 }
 
 // Kubernetes makes a schedule of the CronJobs of a manifest. What else is in it
@@ -38,7 +37,7 @@ func Kubernetes(data []byte, opts Options) (*Result, error) {
 	}
 	k := &k8sSource{
 		draft: draft{opts: opts, source: "the CronJobs in " + shortened(opts.File)},
-		names: names{}, named: map[string]int{}, said: map[string]bool{},
+		names: names{}, named: map[string]int{},
 	}
 	for _, doc := range docs {
 		if doc.given() && !doc.isObject() {
@@ -89,15 +88,6 @@ func (k *k8sSource) collect(doc tree) {
 		k.complain(doc.line(), LeftOut, "", "an object without a kind: is no manifest")
 	default:
 		k.complain(doc.line(), Note, kind+" "+doc.get("metadata", "name").text(), "only CronJobs become jobs; it is skipped")
-	}
-}
-
-// once gives a note the first time only.
-func (k *k8sSource) once(j *draftJob, format string, args ...any) {
-	note := fmt.Sprintf(format, args...)
-	if !k.said[note] {
-		k.said[note] = true
-		k.complain(j.line, Note, j.found, "%s", note)
 	}
 }
 

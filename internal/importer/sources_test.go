@@ -137,3 +137,11 @@ func FuzzKubernetes(f *testing.F) {
 	f.Add([]byte("kind: List\nitems: &a\n- {kind: CronJob, metadata: {name: -}, spec: &s {<<: *s, schedule: '@every 1ns'}}\n- *a\n"))
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzed(t, data, Kubernetes) })
 }
+
+func TestTwoJobsOfOneNameAreOne(t *testing.T) {
+	r, err := Dkron([]byte(`[{"name":"a","schedule":"@daily","executor":"shell","executor_config":{"command":"x"}},
+{"name":"a","schedule":"@hourly","executor":"shell","executor_config":{"command":"y"}}]`), Options{File: "x", Timezone: "UTC"})
+	require.NoError(t, err)
+	assert.Equal(t, "@daily", only(t, r).Specs[0].String())
+	assert.Equal(t, `x:2: left out: job "a": there is another job of that name above`, r.Complaints[len(r.Complaints)-1].String())
+}
