@@ -141,7 +141,7 @@ func TestAgreesWithRobfigInUTC(t *testing.T) {
 // TestParseSpecStandsAnything: no text makes it panic or hang, and what it
 // accepts fires, in order.
 func TestParseSpecStandsAnything(t *testing.T) {
-	pieces := []string{"*", "?", "/", "-", ",", "0", "7", "31", "59", "60", "010", "L", "W", "#", "H", "jan", "SUN", " ", "  ", "\t", "\n", "\x00", "@", "@every ", "@daily", "TZ=", "1h", "+", "é", "\xff"}
+	pieces := []string{"*", "?", "/", "-", ",", "0", "7", "31", "59", "60", "010", "L", "W", "#", "H", "H(", ")", "~", "L-", "15W", "FRI#", " offset ", "jan", "SUN", " ", "  ", "\t", "\n", "\x00", "@", "@every ", "@daily", "TZ=", "1h", "+", "é", "\xff"}
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 24).Draw(t, "pieces"), "")
 		requireSane(t, text)
@@ -153,7 +153,7 @@ func TestParseSpecStandsAnything(t *testing.T) {
 func requireSane(t require.TestingT, text string) {
 	loc, err := LoadZone("America/New_York")
 	require.NoError(t, err)
-	s, err := ParseSpec(text, loc)
+	s, err := NewSpec(text, SpecOptions{Location: loc, Name: "a-job"})
 	if err != nil {
 		require.Nil(t, s)
 		require.NotContains(t, err.Error(), "not understood", "%q got past the checks", text)
@@ -169,7 +169,7 @@ func requireSane(t require.TestingT, text string) {
 		require.True(t, next.After(at), "%q", text)
 		at = next
 	}
-	again, err := ParseSpec(s.String(), loc)
+	again, err := NewSpec(s.String(), SpecOptions{Location: loc, Name: "a-job"})
 	require.NoError(t, err, "%q: what String gives can be parsed", text)
 	require.Equal(t, *s, *again)
 }
