@@ -130,7 +130,11 @@ func readJitter(d *decoder, e entry, v *jobValue) {
 }
 
 func readShift(d *decoder, e entry, v *jobValue) {
-	if s, ok := d.oneOf(e, string(ShiftNext), string(ShiftPrevious)); ok {
+	const none = "none" // takes that of the defaults away
+	if s, ok := d.oneOf(e, string(ShiftNext), string(ShiftPrevious), none); ok {
+		if s == none {
+			s = string(ShiftNone)
+		}
 		v.job.Shift = Shift(s)
 	}
 }

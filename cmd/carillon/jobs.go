@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,6 +72,14 @@ func viewJob(job *jobs.Job, last jobs.Run, now time.Time) jobView {
 	for _, t := range job.At {
 		v.At = append(v.At, stamp(t.In(job.Zone())))
 	}
+	if job.EveryN.N > 1 {
+		v.EveryN = fmt.Sprintf("%d %s", job.EveryN.N, job.EveryN.Unit)
+	}
+	v.Start, v.End = bound(job.Start, job), bound(job.End, job)
+	v.Only, v.Exclude, v.Shift = calendarNames(job.Only), calendarNames(job.Exclude), job.Shift
+	if job.Jitter > 0 {
+		v.Jitter = exactly(job.Jitter)
+	}
 	if job.After != nil {
 		v.After = &afterView{Job: job.After.Job, When: job.After.When}
 	}
@@ -78,6 +87,15 @@ func viewJob(job *jobs.Job, last jobs.Run, now time.Time) jobView {
 		v.Next = stamp(next.In(job.Zone()))
 	}
 	return v
+}
+
+// bound is a start or an end in the job's zone, or nil.
+func bound(t time.Time, job *jobs.Job) *stamp {
+	if t.IsZero() {
+		return nil
+	}
+	in := stamp(t.In(job.Zone()))
+	return &in
 }
 
 // lastMoment is when the last thing happened to a run.

@@ -162,6 +162,13 @@ type jobView struct {
 	Enabled     bool         `json:"enabled"`
 	Schedule    []string     `json:"schedule"`
 	At          []stamp      `json:"at,omitempty"`
+	Start       *stamp       `json:"start,omitempty"`
+	End         *stamp       `json:"end,omitempty"`
+	EveryN      string       `json:"every_n,omitempty"`
+	Only        []string     `json:"only,omitempty"`
+	Exclude     []string     `json:"exclude,omitempty"`
+	Shift       jobs.Shift   `json:"shift,omitempty"`
+	Jitter      string       `json:"jitter,omitempty"`
 	After       *afterView   `json:"after"` // null: no other job's end starts it
 	Timezone    string       `json:"timezone"`
 	Priority    int          `json:"priority"`

@@ -20,10 +20,10 @@ func whenWords(job *jobs.Job) string {
 		words = append(words, fmt.Sprintf("every %d %s", job.EveryN.N, job.EveryN.Unit))
 	}
 	if len(job.Only) > 0 {
-		words = append(words, "only "+calendarNames(job.Only))
+		words = append(words, "only "+strings.Join(calendarNames(job.Only), ", "))
 	}
 	if len(job.Exclude) > 0 {
-		words = append(words, "except "+calendarNames(job.Exclude))
+		words = append(words, "except "+strings.Join(calendarNames(job.Exclude), ", "))
 	}
 	switch job.Shift {
 	case jobs.ShiftNext:
@@ -62,14 +62,14 @@ func expressionWords(sp *jobs.Spec, offset time.Duration) string {
 }
 
 // calendarNames lists calendars; a file has each once.
-func calendarNames(list []*jobs.Calendar) string {
+func calendarNames(list []*jobs.Calendar) []string {
 	var names []string
 	for _, c := range list {
 		if !slices.Contains(names, c.Name) {
 			names = append(names, c.Name)
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // briefly writes a bound without a time of day that says nothing: the beginning
