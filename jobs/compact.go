@@ -3,6 +3,7 @@ package jobs
 import (
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -10,20 +11,60 @@ import (
 // it scattered among the nodes of the YAML tree, where it holds whole pages of garbage:
 // of a file with ten thousand full jobs 14 MiB are alive, spread over 80.
 func compact(s *Schedule) {
-	fresh := make([]Job, len(s.Jobs))
-	m := mover{}
-	for i, j := range s.Jobs {
-		fresh[i] = *j
-		m.relocate(reflect.ValueOf(&fresh[i]).Elem())
+	specs := map[*Spec]*Spec{}
+	for _, j := range s.Jobs {
+		for _, spec := range j.Specs {
+			if specs[spec] == nil {
+				moved := *spec // its zone and its calendars are shared by all and stay
+				moved.expr = strings.Clone(spec.expr)
+				specs[spec] = &moved
+			}
+		}
 	}
+	fresh := make([]Job, len(s.Jobs))
+	inHalves(len(fresh), func(from, to int) {
+		m := mover{specs: specs, fields: map[reflect.Type][]int{}}
+		for i := from; i < to; i++ {
+			fresh[i] = *s.Jobs[i]
+			m.relocate(reflect.ValueOf(&fresh[i]).Elem())
+		}
+	})
 	for i := range fresh {
 		s.Jobs[i] = &fresh[i]
 	}
 }
 
-// mover remembers where it has put the Specs, so that jobs that shared one go on
-// sharing it.
-type mover map[*Spec]*Spec
+// inHalves does the work of n jobs, each of which concerns only itself, on two
+// cores.
+func inHalves(n int, work func(from, to int)) {
+	var first sync.WaitGroup
+	first.Go(func() { work(0, n/2) })
+	work(n/2, n)
+	first.Wait()
+}
+
+// mover knows where each Spec went, so that jobs that shared one go on sharing
+// it, and which fields of a struct may refer to something.
+type mover struct {
+	specs  map[*Spec]*Spec
+	fields map[reflect.Type][]int
+}
+
+// referring are the fields of a struct that relocate has to look at.
+func (m mover) referring(t reflect.Type) []int {
+	list, known := m.fields[t]
+	if known {
+		return list
+	}
+	for i := range t.NumField() {
+		switch t.Field(i).Type.Kind() {
+		case reflect.String, reflect.Struct, reflect.Pointer, reflect.Slice, reflect.Map:
+			list = append(list, i)
+		}
+	}
+	m.fields[t] = list
+	return list
+}
 
 // relocate copies what v refers to, in place.
 func (m mover) relocate(v reflect.Value) {
@@ -34,7 +75,7 @@ func (m mover) relocate(v reflect.Value) {
 		if v.Type() == reflect.TypeFor[time.Time]() {
 			return // in UTC, which refers to nothing
 		}
-		for i := range v.NumField() {
+		for _, i := range m.referring(v.Type()) {
 			m.relocate(v.Field(i))
 		}
 	case reflect.Pointer:
@@ -45,12 +86,7 @@ func (m mover) relocate(v reflect.Value) {
 			return // by its address, which is what its table is found by
 		}
 		if spec, ok := v.Interface().(*Spec); ok {
-			if m[spec] == nil {
-				moved := *spec // its zone and its calendars are shared by all and stay
-				moved.expr = strings.Clone(spec.expr)
-				m[spec] = &moved
-			}
-			v.Set(reflect.ValueOf(m[spec]))
+			v.Set(reflect.ValueOf(m.specs[spec]))
 			return
 		}
 		moved := reflect.New(v.Type().Elem())

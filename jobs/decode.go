@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,8 +20,9 @@ type decoder struct {
 	job      string // the job being read, for the messages
 	problems []Problem
 
-	budget int  // what is left for aliases to expand to
-	spent  bool // the budget ran out; said once
+	budget    int        // what is left for aliases to expand to
+	unweighed *yaml.Node // the document, until its own weight is in the budget
+	spent     bool       // the budget ran out; said once
 
 	places   map[string]string // key -> the mapping it belongs to, for hints
 	database *Zones
@@ -95,9 +97,13 @@ func (s *shape[T]) keys() []string {
 
 // under is the shape of a mapping that may stand in several places, with its
 // keys named after the one it stands in: "steps[1].retry.attempts".
-func (s shape[T]) under(e entry) *shape[T] {
-	s.prefix = strings.TrimPrefix(e.path(), defaultsShape.prefix) + "."
-	return &s
+func (s *shape[T]) under(e entry) *shape[T] {
+	if e.prefix == "" && len(s.prefix) == len(e.key)+1 && strings.HasPrefix(s.prefix, e.key) {
+		return s
+	}
+	there := *s
+	there.prefix = strings.TrimPrefix(e.path(), defaultsShape.prefix) + "."
+	return &there
 }
 
 // found is what a mapping did contain, so that relations between keys can be
@@ -106,9 +112,9 @@ func (s shape[T]) under(e entry) *shape[T] {
 type found []entry
 
 func (f found) get(key string) (entry, bool) {
-	for _, e := range f {
-		if e.key == key {
-			return e, true
+	for i := range f {
+		if f[i].key == key {
+			return f[i], true
 		}
 	}
 	return entry{}, false
@@ -123,7 +129,7 @@ func object[T any](d *decoder, e entry, s *shape[T], expected string, into *T) (
 	if !ok {
 		return nil, false
 	}
-	known := make(found, 0, len(entries))
+	known := found(entries[:0]) // in place: only those that are known
 	var meant found
 	for _, e := range entries {
 		if s.knows(e.key) {
@@ -136,9 +142,9 @@ func object[T any](d *decoder, e entry, s *shape[T], expected string, into *T) (
 			meant = append(meant, entry{key: guess, prefix: e.prefix, at: e.at, value: e.value})
 		}
 	}
-	for _, f := range s.fields {
-		if e, ok := known.get(f.key); ok {
-			f.read(d, e, into)
+	for i := range s.fields {
+		if e, ok := known.get(s.fields[i].key); ok {
+			s.fields[i].read(d, e, into)
 		}
 	}
 	for _, e := range meant {
@@ -194,7 +200,9 @@ func (d *decoder) entries(n *yaml.Node, prefix string, merging []*yaml.Node) []e
 			list = append(list, entry{key: key.Value, prefix: prefix, at: keyNode, value: value})
 		}
 	}
-	merging = append(merging, n)
+	if len(merges) > 0 {
+		merging = append(merging, n)
+	}
 	for _, m := range merges {
 		for _, base := range d.merged(m, merging) {
 			for _, e := range d.entries(base, prefix, merging) {
@@ -279,7 +287,7 @@ func (d *decoder) list(e entry, expected string) ([]entry, bool) {
 	}
 	items := make([]entry, len(n.Content))
 	for i, v := range n.Content {
-		items[i] = entry{key: fmt.Sprintf("%s[%d]", e.key, i), prefix: e.prefix, at: v, value: v}
+		items[i] = entry{key: e.key + "[" + strconv.Itoa(i) + "]", prefix: e.prefix, at: v, value: v}
 	}
 	return items, true
 }
@@ -302,8 +310,9 @@ const aliasBudget = 64 << 20
 func nodeCost(n *yaml.Node) int { return 32 + len(n.Value) + 8*len(n.Content) }
 
 // allow sets the budget for a document: reading it a few times over (keys are
-// looked at more than once) and what aliases and defaults add.
-func (d *decoder) allow(doc *yaml.Node) { d.budget = 4*treeCost(doc) + aliasBudget }
+// looked at more than once) and what aliases and defaults add. The document is
+// weighed when the second part is used up, which it hardly ever is.
+func (d *decoder) allow(doc *yaml.Node) { d.budget, d.unweighed = aliasBudget, doc }
 
 func treeCost(n *yaml.Node) int {
 	total := nodeCost(n)
@@ -315,6 +324,10 @@ func treeCost(n *yaml.Node) int {
 
 func (d *decoder) spend(at *yaml.Node, cost int) {
 	d.budget -= cost
+	if d.budget < 0 && d.unweighed != nil {
+		d.budget += 4 * treeCost(d.unweighed)
+		d.unweighed = nil
+	}
 	if d.budget < 0 && !d.spent {
 		d.spent = true
 		d.problem(at, "aliases and defaults expand to more than %d MiB; write less of it with anchors", aliasBudget>>20)

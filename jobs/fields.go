@@ -77,7 +77,6 @@ func (d *decoder) readJob(e entry, f *fileValue) *Job {
 	if v.upstream != nil {
 		f.links = append(f.links, link{job: &v.job, at: *v.upstream})
 	}
-	v.job.Digest = definitionDigest(&v.job)
 	v.job.Timing = timingDigest(&v.job, d.daysOf(v.job.Only), d.daysOf(v.job.Exclude))
 	return &v.job
 }
@@ -209,6 +208,9 @@ func readDelivery(d *decoder, e entry, v *jobValue) {
 
 // oneOf reads one of a few words.
 func (d *decoder) oneOf(e entry, words ...string) (string, bool) {
+	if n := d.resolve(e.value); isPlain(n) && !foreignTag(n) && slices.Contains(words, n.Value) {
+		return n.Value, true
+	}
 	expected := joined(words, "or")
 	s, ok := d.word(e, expected)
 	if !ok {

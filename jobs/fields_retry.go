@@ -8,7 +8,7 @@ import (
 )
 
 var retryShape = shape[Retry]{
-	what: "retry",
+	what: "retry", prefix: "retry.",
 	fields: []field[Retry]{
 		{"attempts", func(d *decoder, e entry, r *Retry) {
 			if n, ok := d.integer(e, 1, 1000); ok {

@@ -77,6 +77,11 @@ func Parse(name string, data []byte, options ...Option) (*Schedule, error) {
 		return nil, bad
 	}
 	s.Files = d.files
+	inHalves(len(s.Jobs), func(from, to int) {
+		for _, j := range s.Jobs[from:to] {
+			j.Digest = definitionDigest(j)
+		}
+	})
 	compact(s)
 	for _, j := range s.Jobs {
 		s.byName[j.Name] = j

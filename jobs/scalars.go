@@ -90,8 +90,13 @@ var (
 
 // integer reads a whole number from lo to hi.
 func (d *decoder) integer(e entry, lo, hi int) (int, bool) {
-	expected := fmt.Sprintf("a whole number from %d to %d", lo, hi)
 	n := d.resolve(e.value)
+	if isPlain(n) && !foreignTag(n) && n.Style&quotedStyles == 0 {
+		if v, err := strconv.Atoi(n.Value); err == nil && lo <= v && v <= hi && strconv.Itoa(v) == n.Value {
+			return v, true
+		}
+	}
+	expected := fmt.Sprintf("a whole number from %d to %d", lo, hi)
 	if n.Kind != yaml.ScalarNode || isNull(n) || foreignTag(n) {
 		d.mismatch(e, expected)
 		return 0, false
@@ -166,24 +171,23 @@ const maxDuration = 366 * 24 * time.Hour
 // duration reads a duration from lo to hi. When zero is not empty, 0 is
 // allowed too and means that.
 func (d *decoder) duration(e entry, lo, hi time.Duration, zero string) (time.Duration, bool) {
+	n := d.resolve(e.value)
+	v, err := time.ParseDuration(n.Value)
+	if err == nil && (lo <= v && v <= hi || v == 0 && zero != "") && isPlain(n) && !foreignTag(n) {
+		return v, true
+	}
 	expected, bounds := "a duration such as 30s, 10m or 1h30m", fmt.Sprintf("%s to %s", short(lo), short(hi))
 	if zero != "" {
 		expected += ", or 0 for " + zero
 		bounds += ", or 0 for " + zero
 	}
-	n := d.resolve(e.value)
-	if n.Kind != yaml.ScalarNode || isNull(n) || foreignTag(n) {
-		d.mismatch(e, expected)
-		return 0, false
-	}
-	v, err := time.ParseDuration(n.Value)
 	switch {
-	case err != nil && tooLong.MatchString(n.Value), err == nil && (v < lo || v > hi) && (v != 0 || zero == ""):
-		d.problem(n, "%s is %s; expected %s", e.path(), shortened(n.Value), bounds)
-	case err != nil:
+	case !isPlain(n) || foreignTag(n):
+		d.mismatch(e, expected)
+	case err != nil && !tooLong.MatchString(n.Value):
 		d.problem(n, "%s is %s; expected %s%s", e.path(), describe(n), expected, durationHint(n.Value))
 	default:
-		return v, true
+		d.problem(n, "%s is %s; expected %s", e.path(), shortened(n.Value), bounds)
 	}
 	return 0, false
 }
