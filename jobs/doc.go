@@ -59,7 +59,17 @@
 //
 // # Ticks
 //
-// A [Spec] is an expression in a zone. Next times are computed from the civil
-// calendar, with one rule for the hours that daylight saving removes or
-// repeats; see [ParseSpec].
+// A [Spec] is an expression in a zone, with what bends it. Next times are computed
+// from the civil calendar, with one rule for the hours that daylight saving removes
+// or repeats; see [NewSpec]. docs/schedule.md is the language for those who write it.
+//
+// The files, from the text to the tick: spec.go and grammar.go read an expression,
+// hash.go chooses what H stands for. civil.go counts dates, days.go knows L, W and #,
+// filter.go the days that calendars (calendar.go, dayset.go, ics.go) and every_n
+// leave, zone.go what the clocks of a zone show (its data come from zones.go). next.go
+// puts them together; jitter.go moves starts. mark.go sets the ticks of a stretch of
+// time in one go, for those who count them.
+//
+// Beside the ticks stand words about them: notes.go (this tick), explain*.go (the
+// expression) and lint*.go (what is legal and surprising).
 package jobs

@@ -105,6 +105,9 @@ func (f *cronField) wordItems(text string) []wordItem {
 		if f == &weekdayField && item.hi == 0 {
 			item.hi = 7
 		}
+		if f == &weekdayField && item.lo == 0 {
+			item.hi = min(item.hi, 6) // 7 is the Sunday that it began with
+		}
 	default:
 		item.lo = f.number(lo)
 		if stepped && f == &weekdayField {
