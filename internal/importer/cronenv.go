@@ -92,10 +92,10 @@ func (c *crontab) set(v variable) {
 			c.complain(v.line, Note, found, "cron delays all jobs by one random part of it; here jitter: %s delays each run by its own", duration(time.Duration(n)*time.Minute))
 		}
 	case strings.ContainsAny(v.value, "$`"):
-		c.complain(v.line, Note, found, "cron expands nothing in a value, so $ and ` stay as they are")
+		c.complain(v.line, Note, v.name, "cron expands nothing in a value, so $ and ` stay as they are")
 	}
 	if name := v.name; !forCron(name) && !legalVariable(name) {
-		c.complain(v.line, Part, found, "%s; the variable is left out", whyIllegal(name))
+		c.complain(v.line, Part, name, "%s; the variable is left out", whyIllegal(name))
 		return
 	}
 	if i := slices.IndexFunc(c.env, func(old variable) bool { return old.name == v.name }); i >= 0 {

@@ -35,15 +35,10 @@ type cronEntry struct {
 // one with a column for the user. The error is about bytes that are no crontab at
 // all; everything else is a complaint.
 func Crontab(data []byte, opts Options) (*Result, error) {
-	if err := checkText(data, opts.File); err != nil {
+	if err := check(data, opts); err != nil {
 		return nil, err
 	}
 	c := &crontab{draft: draft{opts: opts, source: "the crontab " + shortened(opts.File)}}
-	if opts.Timezone != "" {
-		if _, err := jobs.LoadZone(opts.Timezone); err != nil {
-			return nil, fmt.Errorf("import %s: %w", opts.File, err)
-		}
-	}
 	c.split(data)
 	for i, line := range c.lines {
 		c.line(i+1, line)
@@ -57,20 +52,6 @@ func Crontab(data []byte, opts Options) (*Result, error) {
 // column for the user: cron itself tells the two forms apart by their place.
 func SystemCrontab(name string) bool {
 	return name == "/etc/crontab" || path.Dir(name) == "/etc/cron.d"
-}
-
-// maxSource is the largest source that is read.
-const maxSource = jobs.MaxFileSize
-
-// checkText refuses what is no text file.
-func checkText(data []byte, file string) error {
-	if len(data) > maxSource {
-		return fmt.Errorf("import %s: larger than %d MiB; expected a text file", file, maxSource>>20)
-	}
-	if i := bytes.IndexByte(data, 0); i >= 0 {
-		return fmt.Errorf("import %s: line %d has a NUL character; expected a text file", file, 1+bytes.Count(data[:i], []byte("\n")))
-	}
-	return nil
 }
 
 // split makes lines of the file and takes care of what editors of other systems

@@ -302,7 +302,7 @@ func FuzzCrontab(f *testing.F) {
 	f.Add([]byte("* * * * * a%\x1b\n#\x80\xe2\x80\xa8\n"), false)
 	f.Fuzz(func(t *testing.T, data []byte, system bool) {
 		opts := Options{File: "crontab", Timezone: "UTC", System: system}
-		if err := checkText(data, opts.File); err != nil {
+		if err := check(data, opts); err != nil {
 			return
 		}
 		r, err := Crontab(data, opts)

@@ -24,7 +24,7 @@ type dkronSource struct {
 // Dkron makes a schedule of an export: an array of jobs, one job, or several one
 // behind the other. The error is about bytes that are no such thing.
 func Dkron(data []byte, opts Options) (*Result, error) {
-	if err := checkText(data, opts.File); err != nil {
+	if err := check(data, opts); err != nil {
 		return nil, err
 	}
 	docs, err := readJSON(data)

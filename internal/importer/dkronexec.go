@@ -96,9 +96,9 @@ func (d *dkronSource) shellEnv(t tree, j *draftJob, config func(string) string) 
 			name, v, ok := strings.Cut(part, "=")
 			switch {
 			case !ok:
-				d.complain(j.line, Part, part, "it is no variable, as it has no \"=\"; Dkron cuts env at each comma, also in values")
+				d.complain(j.line, Part, j.found, "a part of its env has no \"=\" and is left out; Dkron cuts env at each comma, also in values")
 			case !legalVariable(name):
-				d.complain(j.line, Part, part, "%s; the variable is left out", whyIllegal(name))
+				d.complain(j.line, Part, "env "+name, "%s; the variable is left out", whyIllegal(name))
 			default:
 				add(name, v)
 			}

@@ -3,6 +3,7 @@ package importer
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -65,6 +66,7 @@ func (d *draft) once(j *draftJob, format string, args ...any) {
 // out, job by job, until it refuses nothing: a migration that stops at one odd
 // line helps nobody.
 func (d *draft) finish() (*Result, error) {
+	d.noteSecrets()
 	for len(d.jobs) > 0 {
 		data := d.yaml()
 		if len(data) > jobs.MaxFileSize {
@@ -81,6 +83,31 @@ func (d *draft) finish() (*Result, error) {
 		}
 	}
 	return &Result{Complaints: d.sorted()}, nil
+}
+
+var secretName = regexp.MustCompile(`(?i)passw|secret|token|api_?key|private_?key|credential`)
+
+// noteSecrets has a word about variables that look like secrets, each name once.
+// Their values are in the source already, and are written; no message has them.
+func (d *draft) noteSecrets() {
+	seen := map[string]bool{}
+	note := func(line int, pairs []pair) {
+		for _, p := range pairs {
+			if p.key != "env" {
+				continue
+			}
+			for _, v := range p.value.pairs {
+				if secretName.MatchString(v.key) && v.value.text != "" && !seen[v.key] {
+					seen[v.key] = true
+					d.complain(line, Note, "env "+v.key, "it looks like a secret, and stands in the schedule as it stood in the source; secrets: {%s: {file: /run/secrets/...}} reads it on the node", v.key)
+				}
+			}
+		}
+	}
+	note(0, d.defaults)
+	for _, j := range d.jobs {
+		note(j.line, j.pairs)
+	}
 }
 
 // takeOut removes the jobs that were refused. It reports false when there are none.

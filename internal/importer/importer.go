@@ -1,8 +1,11 @@
 package importer
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
+
+	"carillon/jobs"
 )
 
 // Options is what the source does not say about itself.
@@ -75,4 +78,23 @@ func shortened(s string) string {
 		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}
 	return s
+}
+
+// maxSource is the largest source that is read.
+const maxSource = jobs.MaxFileSize
+
+// check refuses what is no text file, and a zone that is none.
+func check(data []byte, opts Options) error {
+	if opts.Timezone != "" {
+		if _, err := jobs.LoadZone(opts.Timezone); err != nil {
+			return fmt.Errorf("import %s: %w", opts.File, err)
+		}
+	}
+	if len(data) > maxSource {
+		return fmt.Errorf("import %s: larger than %d MiB; expected a text file", opts.File, maxSource>>20)
+	}
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		return fmt.Errorf("import %s: line %d has a NUL character; expected a text file", opts.File, 1+bytes.Count(data[:i], []byte("\n")))
+	}
+	return nil
 }

@@ -28,7 +28,7 @@ type k8sSource struct {
 // Kubernetes makes a schedule of the CronJobs of a manifest. What else is in it
 // is skipped with a note. The error is about bytes that are no manifest.
 func Kubernetes(data []byte, opts Options) (*Result, error) {
-	if err := checkText(data, opts.File); err != nil {
+	if err := check(data, opts); err != nil {
 		return nil, err
 	}
 	docs, err := readManifest(data)

@@ -208,7 +208,7 @@ func TestExportsAndManifestsFireAsTheirSourceDoes(t *testing.T) {
 				expr = "0 * * * * *"
 			}
 			rule := newGoRule(t, expr, options, zoneOf(j))
-			sameTicks(t, j, file+": "+expr, 60, rule.next)
+			sameTicks(t, j, file+": "+expr, 12, rule.next)
 			compared++
 		}
 	}

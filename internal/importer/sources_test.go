@@ -145,3 +145,16 @@ func TestTwoJobsOfOneNameAreOne(t *testing.T) {
 	assert.Equal(t, "@daily", only(t, r).Specs[0].String())
 	assert.Equal(t, `x:2: left out: job "a": there is another job of that name above`, r.Complaints[len(r.Complaints)-1].String())
 }
+
+func TestSecretsAreNotedAndNeverPrinted(t *testing.T) {
+	r, err := Crontab([]byte("DB_PASSWORD=geheim$1\nA-TOKEN=geheim\n0 1 * * * x\n"), Options{File: "x", Timezone: "UTC", Dir: "/"})
+	require.NoError(t, err)
+	var said []string
+	for _, c := range r.Complaints {
+		said = append(said, c.String())
+	}
+	all := strings.Join(said, "\n")
+	assert.Contains(t, all, "x: note: env DB_PASSWORD: it looks like a secret")
+	assert.NotContains(t, all, "geheim")
+	assert.Equal(t, "geheim$1", only(t, r).Env["DB_PASSWORD"])
+}

@@ -91,14 +91,14 @@ func TestEveryTextIsReadAsItWasWritten(t *testing.T) {
 	})
 }
 
-func TestBigSourcesAreReadInNoTime(t *testing.T) {
-	r, err := Crontab([]byte("A=1\n"+strings.Repeat("B=2\n0 1 * * * /bin/x\n", 10_000)), Options{File: "c", Timezone: "UTC", Dir: "/"})
+func TestBigSourcesAreReadOrRefused(t *testing.T) {
+	r, err := Crontab([]byte("A=1\n"+strings.Repeat("B=2\n0 1 * * * /bin/x\n", 3_000)), Options{File: "c", Timezone: "UTC", Dir: "/"})
 	require.NoError(t, err)
-	require.Equal(t, 10_000, r.Jobs)
-	r, err = Crontab([]byte(strings.Repeat("0 0 31 2 * /bin/x\n", 10_000)), Options{File: "c", Timezone: "UTC", Dir: "/"})
+	require.Equal(t, 3_000, r.Jobs)
+	r, err = Crontab([]byte(strings.Repeat("0 0 31 2 * /bin/x\n", 3_000)), Options{File: "c", Timezone: "UTC", Dir: "/"})
 	require.NoError(t, err)
 	require.Equal(t, 0, r.Jobs)
-	require.Equal(t, 10_000, r.Incomplete())
-	_, err = Crontab([]byte(strings.Repeat("* * * * * x\n", 100_000)), Options{File: "c", Timezone: "UTC", Dir: "/"})
+	require.Equal(t, 3_000, r.Incomplete())
+	_, err = Crontab([]byte(strings.Repeat("* * * * * "+strings.Repeat("x", 3_000)+"\n", 1_390)), Options{File: "c", Timezone: "UTC", Dir: "/"})
 	require.ErrorContains(t, err, "split it")
 }
