@@ -169,7 +169,7 @@ func drawCalendar(t *rapid.T, around int64) drawnCalendar {
 	return drawnCalendar{&Calendar{Name: "drawn", days: newDaySet(week, yearly, spans)}, func(t time.Time) bool {
 		day := floorDiv(t.Unix(), daySeconds)
 		for _, s := range spans {
-			if s.first <= day && day <= s.last {
+			if s.first <= day && day <= s.last && t.Year() >= 1 && t.Year() <= lastYear { // no file has others
 				return true
 			}
 		}
@@ -227,7 +227,7 @@ func TestAnyFilterAtAnyTransition(t *testing.T) {
 		}
 		o, or := drawOptions(t, expr, o, at)
 		from := at - rapid.Int64Range(0, 1000).Draw(t, "before")*60
-		requireTicksWith(t, expr, o, or, from-from%60, from-from%60+rapid.Int64Range(60, 3000).Draw(t, "minutes")*60, 1)
+		requireTicks(t, expr, o, or, from-from%60, from-from%60+rapid.Int64Range(60, 3000).Draw(t, "minutes")*60, 1)
 	})
 }
 
@@ -237,7 +237,7 @@ func TestAnyFilteredDays(t *testing.T) {
 		expr := "30 12 " + drawDayFields(t)
 		first := time.Date(rapid.IntRange(1, 9990).Draw(t, "year"), 1, 1, 12, 30, 0, 0, time.UTC)
 		o, or := drawOptions(t, expr, SpecOptions{Name: "a-job"}, first.AddDate(4, 6, 0).Unix())
-		requireTicksWith(t, expr, o, or, first.Unix()-daySeconds, first.AddDate(9, 0, 0).Unix(), daySeconds)
+		requireTicks(t, expr, o, or, first.Unix()-daySeconds, first.AddDate(9, 0, 0).Unix(), daySeconds)
 	})
 }
 

@@ -165,15 +165,22 @@ func (p *pair) offer(first, second int64) {
 func (p *pair) walk() {
 	const ticks = 1000
 	from := jitterSince
-	if first, ok := p.nextTick(from); ok {
-		p.follow(first, endInstant, ticks)
+	first, ok := p.nextTick(from)
+	if !ok {
+		return
 	}
+	p.follow(first, endInstant, ticks)
 	z, most := p.job.Specs[0].zone, p.most
 	until := from + 28*365*daySeconds
 	for c := z.next(z.at(from)); z.spans[c.i].start+c.shift < until; c = z.next(c) {
 		around := z.sum.longest + most
 		at := z.spans[c.i].start + c.shift
-		if first, ok := p.nextTick(at - around - 1); ok {
+		if first < at-around {
+			if first, ok = p.nextTick(at - around - 1); !ok {
+				return
+			}
+		}
+		if first <= at+around {
 			p.follow(first, at+around, ticks/20)
 		}
 		if len(z.spans) == z.wrap+1 {

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"math"
 	"sort"
 	"time"
 )
@@ -42,22 +43,37 @@ func (s *Spec) nextEvery(sec int64) (int64, bool) {
 	if s.cal.filter == nil {
 		return tick, true
 	}
-	searched, left, ok := int64(0), int64(-1), true // the first day left since searched
+	z := s.zone
+	searched, left := int64(0), int64(-1) // the first day left since searched
 	for ; tick <= s.until; tick = s.multiple(tick) {
-		c := s.zone.at(tick)
-		day := floorDiv(tick+s.zone.spans[c.i].off, daySeconds)
+		c := z.at(tick)
+		local := tick + z.spans[c.i].off
+		day := floorDiv(local, daySeconds)
 		if day < searched || day > left {
-			searched = day
-			left, ok = s.cal.search(leftDays, day)
+			searched, left = day, never
+			if found, ok := s.cal.search(leftDays, day); ok {
+				left = found
+			}
 		}
-		if !ok || left == day {
-			return tick, ok
+		if left == day {
+			return tick, true
 		}
 		// The clock may go back to a day before this one when the span ends.
-		tick = max(tick+1, min(s.zone.first(left*daySeconds), s.zone.end(c)))
+		end := z.end(c)
+		switch {
+		case left < never:
+			tick = max(tick+1, min(z.first(left*daySeconds), end))
+		case z.goesBackBehind(c, local):
+			tick = end
+		default:
+			return 0, false
+		}
 	}
 	return 0, false
 }
+
+// never is later than every local time.
+const never = math.MaxInt64 / 4
 
 // multiple is the first tick of an unfiltered "@every" at or after an instant.
 func (s *Spec) multiple(sec int64) int64 {
@@ -87,14 +103,14 @@ func (s *Spec) nextLocal(sec int64) (int64, bool) {
 	case s.once:
 		from = max(from, sp.high+c.shift)
 	}
-	local, ok := s.cal.next(from)
+	local := s.matching(from)
 	for range maxSpans {
-		if !ok {
-			return 0, false
-		}
 		// A local time in the gap before the span fires at its start.
 		if tick := max(local-sp.off, sp.start+c.shift); tick < z.end(c) {
 			return tick, true
+		}
+		if local == never && !z.goesBackBehind(c, from) {
+			return 0, false
 		}
 		c = s.onward(c, from, local)
 		sp = &z.spans[c.i]
@@ -102,10 +118,18 @@ func (s *Spec) nextLocal(sec int64) (int64, bool) {
 		// a place before that where the search began or behind that where it ended.
 		if enter := s.enter(sp) + c.shift; enter < from || enter > local {
 			from = enter
-			local, ok = s.cal.next(from)
+			local = s.matching(from)
 		}
 	}
 	return 0, false
+}
+
+// matching is the first matching local time at or after another, or never.
+func (s *Spec) matching(from int64) int64 {
+	if local, ok := s.cal.next(from); ok {
+		return local
+	}
+	return never
 }
 
 // enter is the local time from which a span is searched as a whole, before the
@@ -122,12 +146,14 @@ func (s *Spec) enter(sp *span) int64 {
 // local is the first matching local time at or after from. It is the one that
 // first shows local, unless a clock before it goes back behind from.
 func (s *Spec) onward(c cursor, from, local int64) cursor {
-	c = s.zone.next(c)
-	sp := &s.zone.spans[c.i]
-	if local-sp.off < s.zone.end(c) || sp.low+c.shift < from || local < sp.high+c.shift {
-		return c
+	z := s.zone
+	far := !z.goesBackBehind(c, from)
+	c = z.next(c)
+	sp := &z.spans[c.i]
+	if far && local-sp.off >= z.end(c) && local >= sp.high+c.shift && local < never {
+		return z.reach(local)
 	}
-	return s.zone.reach(local)
+	return c
 }
 
 // NextOf is the first tick strictly after the given instant of any of specs,

@@ -27,15 +27,22 @@ func drawInstant(t *rapid.T) time.Time {
 func TestNextIsTheFirstTick(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		loc, _ := drawTransition(t)
-		expr := drawExpr(t)
-		s, err := ParseSpec(expr, loc)
-		require.NoError(t, err)
-		o := newOracle(expr, SpecOptions{Location: loc})
 		at := drawInstant(t)
+		expr, options := drawExpr(t), SpecOptions{Location: loc, Name: "a-job"}
+		o := newOracle(expr, options)
+		if rapid.Bool().Draw(t, "with everything") {
+			expr = drawSpecialExpr(t)
+			options, o = drawOptions(t, expr, options, at.Unix())
+		}
+		s, err := NewSpec(expr, options)
+		if err != nil {
+			require.ErrorContains(t, err, "can never fire")
+			return
+		}
 		for range 5 {
 			next, ok := s.Next(at)
 			if !ok {
-				require.Greater(t, at.Year(), 9900)
+				require.True(t, at.Year() > 9900 || !options.End.IsZero() || options.Only != nil || options.Exclude != nil)
 				return
 			}
 			require.True(t, next.After(at), "%s in %s: %s after %s", expr, loc, next, at)

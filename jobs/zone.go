@@ -120,6 +120,13 @@ func (z *zone) next(c cursor) cursor {
 	return cursor{z.wrap, c.shift + cycleSeconds}
 }
 
+// goesBackBehind reports whether some clock after the span shows a local time
+// before that one.
+func (z *zone) goesBackBehind(c cursor, local int64) bool {
+	c = z.next(c)
+	return z.spans[c.i].low+c.shift < local
+}
+
 // end is the first instant behind the span.
 func (z *zone) end(c cursor) int64 {
 	if c.i+1 < len(z.spans) {
