@@ -18,12 +18,13 @@ type dayItems struct {
 	nth     [5]uint8 // bit w of nth[n-1]: w#n, the n-th weekday w
 }
 
-// orNil is the items, or nil for none.
-func (d dayItems) orNil() *dayItems {
-	if d == (dayItems{}) {
+// orNil is a copy of the items, or nil for none.
+func (d *dayItems) orNil() *dayItems {
+	if *d == (dayItems{}) {
 		return nil
 	}
-	return &d
+	items := *d
+	return &items
 }
 
 // ofMonth is the set of days that the items of day of month mean in a month of
@@ -76,6 +77,9 @@ func nearestWeekday(days uint64, w, length int) uint64 {
 // read takes an item in if it is one of these. It is false for an item that is
 // to be read as a plain one.
 func (d *dayItems) read(f *cronField, item string) (bool, error) {
+	if !strings.ContainsAny(item, "lLwW#") {
+		return false, nil
+	}
 	upper := strings.ToUpper(item)
 	if f == &domField {
 		return d.readMonth(upper, item)
@@ -96,7 +100,7 @@ func (d *dayItems) readMonth(upper, item string) (bool, error) {
 	body, workday := strings.CutSuffix(upper, "W")
 	rest, last := strings.CutPrefix(body, "L")
 	switch {
-	case strings.Trim(upper, "LW-/0123456789") != "" || !strings.ContainsAny(upper, "LW"):
+	case strings.Trim(upper, "LW-/0123456789") != "":
 		return false, nil
 	case strings.Contains(upper, "/"):
 		return bad("expected no step after L or W; write a list, such as 15W,LW")

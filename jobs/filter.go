@@ -195,8 +195,7 @@ func (c *calendar) nextShiftedBack(day int64) (int64, bool) {
 // newFilter makes the filter of a spec, nil when the options have nothing to say
 // about days.
 func (s *Spec) newFilter(o *SpecOptions) (*dayFilter, error) {
-	f := &dayFilter{onlys: o.Only, excludes: o.Exclude, only: unionOf(o.Only), exclude: unionOf(o.Exclude), shift: o.Shift, last: dayNumber(lastYear+1, 1) - 1}
-	filtered := f.only != nil || f.exclude != nil
+	filtered := len(o.Only) > 0 || len(o.Exclude) > 0
 	switch {
 	case o.Shift != ShiftNone && o.Shift != ShiftNext && o.Shift != ShiftPrevious:
 		return nil, fmt.Errorf("shift %q: expected %s or %s", o.Shift, ShiftNext, ShiftPrevious)
@@ -204,12 +203,12 @@ func (s *Spec) newFilter(o *SpecOptions) (*dayFilter, error) {
 		return nil, fmt.Errorf("shift %s: expected only: or exclude: too, which say what the business days are", o.Shift)
 	case s.every > 0 && (o.Shift != ShiftNone || o.EveryN.N != 0):
 		return nil, fmt.Errorf("%q has no days to count or to move: leave out shift: and every_n:, or write the time of day as five fields", s.expr)
+	case !filtered && o.EveryN.N == 0:
+		return nil, nil
 	}
+	f := &dayFilter{onlys: o.Only, excludes: o.Exclude, only: unionOf(o.Only), exclude: unionOf(o.Exclude), shift: o.Shift, last: dayNumber(lastYear+1, 1) - 1}
 	if err := f.countFrom(o.EveryN, o.Start, s.localDay); err != nil {
 		return nil, err
-	}
-	if !filtered && f.period == 0 {
-		return nil, nil
 	}
 	if f.only != nil {
 		f.last = min(f.last, f.only.lastDay())

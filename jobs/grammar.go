@@ -140,8 +140,9 @@ const nothingPlain = "01"
 
 // clean checks a field and writes it in the parser's own terms.
 func (r *fieldReader) clean(f *cronField, text string) (string, error) {
-	var items []string
-	for item := range strings.SplitSeq(text, ",") {
+	all := strings.Split(text, ",")
+	items := all[:0]
+	for _, item := range all {
 		switch {
 		case item == "" && strings.Trim(text, ",") == "":
 			return "", fmt.Errorf("%s %q: an empty list; expected %s", f.name, text, f.expected)
