@@ -102,7 +102,7 @@ func (f *cronField) wordItems(text string) []wordItem {
 	case whole:
 	case isRange:
 		item.lo, item.hi = f.number(lo), f.number(hi)
-		if f == &weekdayField && item.hi == 0 {
+		if f == &weekdayField && item.hi == 0 && item.lo > 0 {
 			item.hi = 7
 		}
 		if f == &weekdayField && item.lo == 0 {

@@ -130,6 +130,7 @@ func TestWordsThatCronstrueLacks(t *testing.T) {
 		"0 0 * * 0,7":           "At 00:00, only on Sunday",
 		"0 0 * * 0-7":           "At 00:00, Sunday through Saturday",
 		"0 0 * * 0-7/7":         "At 00:00, only on Sunday",
+		"0 0 * * 0-0":           "At 00:00, only on Sunday",
 		"5-5 2 * * *":           "At 02:05",
 		"*/15,5-10 * * * *":     "Every 15 minutes and minutes 5 through 10 past the hour",
 		"0 */6,9 * * *":         "On the hour, every 6 hours and at 09:00",
