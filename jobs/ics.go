@@ -32,6 +32,7 @@ const (
 	maxICSFiles = 64      // of one schedule
 	maxICSDays  = 200_000 // of all events of one file
 	maxICSRules = 2_000   // of one file
+	maxICSYears = 200_000 // of all rules of one file, from the first day of each to its last
 	icsLastYear = 2100    // the end of rules without an end
 )
 

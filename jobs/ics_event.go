@@ -19,6 +19,7 @@ type icsReader struct {
 
 	total int // days so far
 	rules int // recurrence rules so far
+	years int // that they were followed through
 }
 
 // wall is a time as a calendar file writes it.

@@ -45,11 +45,19 @@ func (r *icsReader) starts(e *icsEvent, s icsSpan, without map[int64]bool, label
 
 // follow adds the occurrences of a rule to that of DTSTART, which counts as the
 // first of them whether or not the rule says so (RFC 5545, 3.8.5.3).
+//
+// The library looks for an occurrence in every year that it can write, thousands
+// of them for a rule that has none, so a few kilobytes could keep it busy for
+// minutes. A rule without any is therefore an error, and all rules of a file
+// share a bound of years.
 func (r *icsReader) follow(l icsLine, rule *rrule.ROption, starts []int64) ([]int64, error) {
-	left := rule.Count
-	rule.Count = 0
-	if horizon := time.Date(icsLastYear, 12, 31, 23, 59, 59, 0, time.UTC); rule.Until.IsZero() || rule.Until.After(horizon) {
-		rule.Until = horizon
+	left, until := rule.Count, rule.Until
+	rule.Count, rule.Until = 0, time.Time{} // or the end of the rule looks like that of the search
+	if horizon := time.Date(icsLastYear, 12, 31, 23, 59, 59, 0, time.UTC); until.IsZero() || until.After(horizon) {
+		until = horizon
+	}
+	if r.years += max(0, until.Year()-rule.Dtstart.Year()); r.years > maxICSYears {
+		return nil, l.bad("the rules up to this one go over more than %d years; begin them later, or end them with UNTIL", maxICSYears)
 	}
 	compiled, err := rrule.NewRRule(*rule)
 	if err != nil {
@@ -57,12 +65,14 @@ func (r *icsReader) follow(l icsLine, rule *rrule.ROption, starts []int64) ([]in
 	}
 	next := compiled.Iterator()
 	first := rule.Dtstart.Unix()
-	for found := 0; ; {
+	for found, seen := 0, false; ; seen = true {
 		at, ok := next()
-		if !ok {
+		switch {
+		case !ok && !seen:
+			return nil, l.bad("%s comes on no day of any year", quoted(l.value))
+		case !ok, at.After(until):
 			return starts, nil
-		}
-		if at.Unix() == first {
+		case at.Unix() == first:
 			continue
 		}
 		if found++; left > 0 && found >= left { // DTSTART is one of them

@@ -201,35 +201,37 @@ func TestWhatACalendarFileCannotSayIsAnErrorWithItsLine(t *testing.T) {
 
 func TestRulesThatMeanNothingAreRefused(t *testing.T) {
 	for rule, want := range map[string]string{
-		"":                                           `"" is no part of a rule`,
-		"COUNT=3":                                    `FREQ is ""; expected YEARLY, MONTHLY, WEEKLY or DAILY`,
-		"FREQ=FORTNIGHTLY":                           `FREQ is "FORTNIGHTLY"; expected YEARLY, MONTHLY, WEEKLY or DAILY`,
-		"FREQ=SECONDLY":                              "FREQ=SECONDLY recurs within a day; a calendar has whole days, so write FREQ=DAILY",
-		"FREQ=DAILY;BYHOUR=1":                        "BYHOUR recurs within a day; a calendar has whole days",
-		"FREQ=DAILY;BYEASTER=1":                      `"BYEASTER=1" is no part of a rule`,
-		"FREQ=DAILY;FREQ=DAILY":                      "FREQ is given twice",
-		"FREQ=DAILY;COUNT":                           "COUNT has no value",
-		"FREQ=DAILY;COUNT=0":                         "COUNT is 0; expected at least 1",
-		"FREQ=DAILY;COUNT=x":                         `"FREQ=DAILY;COUNT=X": strconv.Atoi: parsing "X": invalid syntax`,
-		"FREQ=DAILY;INTERVAL=0":                      "INTERVAL is 0; expected 1 to 100000",
-		"FREQ=DAILY;INTERVAL=1e9":                    `"FREQ=DAILY;INTERVAL=1E9": strconv.Atoi: parsing "1E9": invalid syntax`,
-		"FREQ=DAILY;COUNT=1;UNTIL=20270101":          "COUNT and UNTIL are both given; expected one of them",
-		"FREQ=DAILY;UNTIL=soon":                      `"SOON" is no date such as 20261225 and no time such as 20261225T090000`,
-		"FREQ=MONTHLY;BYDAY=53MO":                    "BYDAY=53MO; expected at most the 5-th",
-		"FREQ=MONTHLY;BYDAY=-53MO":                   "BYDAY=-53MO; expected at most the 5-th",
-		"FREQ=YEARLY;BYMONTH=12;BYDAY=53MO":          "BYDAY=53MO; expected at most the 5-th",
-		"FREQ=YEARLY;BYDAY=54MO":                     "BYDAY=54MO; expected at most the 53-th",
-		"FREQ=YEARLY;BYDAY=0MO":                      `BYDAY has "0MO"; expected a weekday such as MO, or one of a month or year such as 1MO and -1FR`,
-		"FREQ=WEEKLY;BYDAY=1MO":                      "BYDAY=1MO chooses one of a month or year, and FREQ is WEEKLY",
-		"FREQ=YEARLY;BYWEEKNO=1;BYDAY=1MO":           "BYDAY=1MO chooses one of a year, and BYWEEKNO one of a week",
-		"FREQ=MONTHLY;BYWEEKNO=1":                    "BYWEEKNO needs FREQ=YEARLY",
-		"FREQ=MONTHLY;BYYEARDAY=1":                   "BYYEARDAY needs FREQ=YEARLY",
-		"FREQ=WEEKLY;BYMONTHDAY=1":                   "BYMONTHDAY has no meaning with FREQ=WEEKLY",
-		"FREQ=MONTHLY;BYSETPOS=1":                    "BYSETPOS needs another BY to choose from",
-		"FREQ=YEARLY;BYMONTH=13":                     "bymonth must be between 1 and 12",
-		"FREQ=YEARLY;BYMONTHDAY=0":                   "bymonthday must be between 1 and 31 or -1 and -31",
-		"FREQ=YEARLY;WKST=XX":                        `"FREQ=YEARLY;WKST=XX": undefined weekday: XX`,
-		"FREQ=YEARLY;X=" + strings.Repeat("1", 5000): "the rule has 5014 bytes; expected at most 4096",
+		"":                                            `"" is no part of a rule`,
+		"COUNT=3":                                     `FREQ is ""; expected YEARLY, MONTHLY, WEEKLY or DAILY`,
+		"FREQ=FORTNIGHTLY":                            `FREQ is "FORTNIGHTLY"; expected YEARLY, MONTHLY, WEEKLY or DAILY`,
+		"FREQ=SECONDLY":                               "FREQ=SECONDLY recurs within a day; a calendar has whole days, so write FREQ=DAILY",
+		"FREQ=DAILY;BYHOUR=1":                         "BYHOUR recurs within a day; a calendar has whole days",
+		"FREQ=DAILY;BYEASTER=1":                       `"BYEASTER=1" is no part of a rule`,
+		"FREQ=DAILY;FREQ=DAILY":                       "FREQ is given twice",
+		"FREQ=DAILY;COUNT":                            "COUNT has no value",
+		"FREQ=DAILY;COUNT=0":                          "COUNT is 0; expected at least 1",
+		"FREQ=DAILY;COUNT=x":                          `"FREQ=DAILY;COUNT=X": strconv.Atoi: parsing "X": invalid syntax`,
+		"FREQ=DAILY;INTERVAL=0":                       "INTERVAL is 0; expected 1 to 100000",
+		"FREQ=DAILY;INTERVAL=1e9":                     `"FREQ=DAILY;INTERVAL=1E9": strconv.Atoi: parsing "1E9": invalid syntax`,
+		"FREQ=DAILY;COUNT=1;UNTIL=20270101":           "COUNT and UNTIL are both given; expected one of them",
+		"FREQ=DAILY;UNTIL=soon":                       `"SOON" is no date such as 20261225 and no time such as 20261225T090000`,
+		"FREQ=MONTHLY;BYDAY=53MO":                     "BYDAY=53MO; expected at most the 5-th",
+		"FREQ=MONTHLY;BYDAY=-53MO":                    "BYDAY=-53MO; expected at most the 5-th",
+		"FREQ=YEARLY;BYMONTH=12;BYDAY=53MO":           "BYDAY=53MO; expected at most the 5-th",
+		"FREQ=YEARLY;BYDAY=54MO":                      "BYDAY=54MO; expected at most the 53-th",
+		"FREQ=YEARLY;BYDAY=0MO":                       `BYDAY has "0MO"; expected a weekday such as MO, or one of a month or year such as 1MO and -1FR`,
+		"FREQ=WEEKLY;BYDAY=1MO":                       "BYDAY=1MO chooses one of a month or year, and FREQ is WEEKLY",
+		"FREQ=YEARLY;BYWEEKNO=1;BYDAY=1MO":            "BYDAY=1MO chooses one of a year, and BYWEEKNO one of a week",
+		"FREQ=MONTHLY;BYWEEKNO=1":                     "BYWEEKNO needs FREQ=YEARLY",
+		"FREQ=MONTHLY;BYYEARDAY=1":                    "BYYEARDAY needs FREQ=YEARLY",
+		"FREQ=WEEKLY;BYMONTHDAY=1":                    "BYMONTHDAY has no meaning with FREQ=WEEKLY",
+		"FREQ=MONTHLY;BYSETPOS=1":                     "BYSETPOS needs another BY to choose from",
+		"FREQ=YEARLY;BYMONTH=13":                      "bymonth must be between 1 and 12",
+		"FREQ=YEARLY;BYMONTHDAY=0":                    "bymonthday must be between 1 and 31 or -1 and -31",
+		"FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30":          `"FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30" comes on no day of any year`,
+		"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30;COUNT=1": `"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30;COUNT=1" comes on no day of any year`,
+		"FREQ=YEARLY;WKST=XX":                         `"FREQ=YEARLY;WKST=XX": undefined weekday: XX`,
+		"FREQ=YEARLY;X=" + strings.Repeat("1", 5000):  "the rule has 5014 bytes; expected at most 4096",
 	} {
 		_, errs := parseICS(icsFile("DTSTART;VALUE=DATE:20260101\nRRULE:"+rule), time.UTC, EmbeddedZones())
 		if assert.NotEmpty(t, errs, rule) {
@@ -246,6 +248,12 @@ func TestCalendarFilesAreBounded(t *testing.T) {
 	require.ErrorContains(t, errs[0], "on more than 200000 days")
 	_, errs = parseICS(icsFile(slices.Repeat([]string{"DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=YEARLY;INTERVAL=50"}, maxICSRules+1)...), time.UTC, EmbeddedZones())
 	require.ErrorContains(t, errs[0], "more than 2000 rules")
+	never := "DTSTART;VALUE=DATE:20260101\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"
+	_, errs = parseICS(icsFile(slices.Repeat([]string{never}, maxICSRules)...), time.UTC, EmbeddedZones())
+	require.Len(t, errs, maxICSErrors)
+	seldom := "DTSTART;VALUE=DATE:00010101\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO"
+	_, errs = parseICS(icsFile(slices.Repeat([]string{seldom}, maxICSRules)...), time.UTC, EmbeddedZones())
+	require.ErrorContains(t, errs[0], "more than 200000 years")
 	_, errs = parseICS(make([]byte, MaxCalendarFile+1), time.UTC, EmbeddedZones())
 	require.EqualError(t, errs[0], "1: the file is larger than 4 MiB; expected a calendar")
 	require.Less(t, time.Since(begin), 20*time.Second)
