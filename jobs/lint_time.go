@@ -48,13 +48,13 @@ func lintDSTTouches(l *linter, j *Job) {
 		gap, overlap := j.DST.Gap == "", j.DST.Overlap == ""
 		var said []string
 		for _, c := range l.clockChanges(s.loc) {
-			switch words := ""; {
+			switch {
 			case c.after > c.before && gap:
-				if words = gapWords(s, c); words != "" {
+				if words := gapWords(s, c); words != "" {
 					gap, said = false, append(said, words)
 				}
 			case c.after < c.before && overlap:
-				if words = overlapWords(s, c); words != "" {
+				if words := overlapWords(s, c); words != "" {
 					overlap, said = false, append(said, words)
 				}
 			}

@@ -98,10 +98,10 @@ const manyTimes = 1000
 // missing says that local times do not exist.
 func missing(first int64, count int) string {
 	date := dateText(floorDiv(first, daySeconds))
-	switch {
-	case count == 1:
+	switch count {
+	case 1:
 		return fmt.Sprintf("%s does not exist on %s", clockText(first), date)
-	case count == manyTimes:
+	case manyTimes:
 		return fmt.Sprintf("%d or more times from %s do not exist on %s", count, clockText(first), date)
 	}
 	return fmt.Sprintf("%d times from %s do not exist on %s", count, clockText(first), date)

@@ -25,7 +25,7 @@ func (d *dkronSource) action(t tree, j *draftJob) error {
 		}
 		return errors.New("it has no executor")
 	default:
-		return fmt.Errorf("there is no executor %q here, only shell and http; a command that does the same would be run:", executor)
+		return fmt.Errorf("there is no executor %q here, only shell and http; give it a command that does the same", executor)
 	}
 }
 

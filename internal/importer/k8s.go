@@ -41,7 +41,7 @@ func Kubernetes(data []byte, opts Options) (*Result, error) {
 	}
 	for _, doc := range docs {
 		if doc.given() && !doc.isObject() {
-			return nil, fmt.Errorf("import %s: line %d: expected a manifest with apiVersion: and kind:", opts.File, doc.line())
+			return nil, fmt.Errorf("import %s: line %d: expected a manifest with its apiVersion and kind", opts.File, doc.line())
 		}
 		k.collect(doc)
 	}
