@@ -439,6 +439,7 @@ jobs:
 // What the decoder rejects and the schema accepts must be beyond it; the other way
 // round there is no excuse.
 func TestSchemaAndDecoderAgreeOnVariants(t *testing.T) {
+	t.Parallel()
 	doc, schema := loadSchema(t)
 	good := []string{timeKeys}
 	for _, file := range scheduleFiles(t) {
