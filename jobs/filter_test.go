@@ -109,7 +109,7 @@ func TestFiltersRejected(t *testing.T) {
 		{"@daily", `dst overlap "thrice": expected once or twice`, SpecOptions{DST: DST{Overlap: "thrice"}}},
 		{"@daily", `offset 5m0s: expected "@every" as the schedule; "@daily" says itself when it fires`, SpecOptions{Offset: 5 * time.Minute}},
 		{"@every 1h offset 1m", `"@every 1h offset 1m": the offset is given twice; the key offset: says 5m0s`, SpecOptions{Offset: 5 * time.Minute}},
-		{"@every 1h", `@every offset "1h0m0s": expected at least 0s and less than the 1h0m0s of @every`, SpecOptions{Offset: time.Hour}},
+		{"@every 1h", `@every offset "1h": expected at least 0s and less than the 1h of @every`, SpecOptions{Offset: time.Hour}},
 		{"@every 1h", `@every offset "500ms": expected whole seconds`, SpecOptions{Offset: 500 * time.Millisecond}},
 
 		{"0 9 1 * *", `can never fire between 2026-12-02T00:00:00Z and 2026-12-05T00:00:00Z`, SpecOptions{Start: start, End: start.AddDate(0, 0, 3)}},

@@ -17,7 +17,7 @@ func (f *cronField) spread(item, job string) (string, error) {
 	case err != nil:
 		return "", err
 	case job == "":
-		return "", fmt.Errorf("%s %q: H is spread by the job's name, and there is none; write %s", f.name, item, f.expected)
+		return "", fmt.Errorf("%s %q: H is spread by the job's name, and none is given", f.name, item)
 	}
 	size := hi - lo + 1
 	if step == 0 {

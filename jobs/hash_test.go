@@ -67,7 +67,7 @@ func TestSpreadIsRejected(t *testing.T) {
 		}
 	}
 	_, err := ParseSpec("0 H * * *", nil)
-	require.ErrorContains(t, err, `hour "H": H is spread by the job's name, and there is none; write 0-23`)
+	require.ErrorContains(t, err, `hour "H": H is spread by the job's name, and none is given`)
 }
 
 // H is no star: a job that names its time by H is a fixed time, and its day

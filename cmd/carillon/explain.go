@@ -100,6 +100,9 @@ func (a *app) explain(o explainOptions, args []string) error {
 		if marked := markCulprits(args[0], options); marked != "" {
 			e.hint = marked
 		}
+		if onlyWantsName(args[0], options) {
+			e.hint += "\n" + nameHint
+		}
 		return e
 	}
 	view := a.viewExplanation(s)

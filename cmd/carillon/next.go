@@ -135,10 +135,11 @@ func (a *app) next(o nextOptions, names []string) error {
 
 // voice is one source of ticks in `next`: a job, or an expression.
 type voice struct {
-	job   string
-	loc   *time.Location
-	next  forecast.Source
-	notes func(after, tick time.Time) []string
+	job    string
+	loc    *time.Location
+	next   forecast.Source
+	starts func(tick time.Time) time.Time // nil: not in time
+	notes  func(after, tick time.Time) []string
 }
 
 func (a *app) voices(o nextOptions, names []string) ([]voice, error) {
@@ -215,9 +216,28 @@ func (a *app) specVoice(o specOptions) ([]voice, error) {
 	}
 	sp, err := jobs.NewSpec(o.expr, options)
 	if err != nil {
-		return nil, fail(exitSchedule, "--spec %q: %w", o.expr, err)
+		e := fail(exitSchedule, "--spec %q: %w", o.expr, err)
+		if onlyWantsName(o.expr, options) {
+			return nil, e.withHint(nameHint)
+		}
+		return nil, e
 	}
-	return []voice{{loc: options.Location, next: sp.Next, notes: sp.Notes}}, nil
+	atOnce := func(tick time.Time) time.Time { return tick }
+	return []voice{{loc: options.Location, next: sp.Next, starts: atOnce, notes: sp.Notes}}, nil
+}
+
+// nameHint is what to do about an expression that onlyWantsName.
+const nameHint = "--name JOB says which job's H it is"
+
+// onlyWantsName reports whether all that is wrong with an expression is that it
+// has an H and no name.
+func onlyWantsName(expr string, options jobs.SpecOptions) bool {
+	if options.Name != "" {
+		return false
+	}
+	options.Name = "any"
+	_, err := jobs.NewSpec(expr, options)
+	return err == nil
 }
 
 // oneOf reads the value of a flag that has two; "" is the default.
@@ -231,7 +251,7 @@ func oneOf[T ~string](flag, text string, a, b T) (T, error) {
 }
 
 func jobVoice(job *jobs.Job) voice {
-	return voice{job: job.Name, loc: job.Zone(), next: job.Next, notes: func(after, tick time.Time) []string {
+	return voice{job: job.Name, loc: job.Zone(), next: job.Next, starts: job.Starts, notes: func(after, tick time.Time) []string {
 		var words []string
 		if !job.Enabled {
 			words = append(words, "disabled")
@@ -262,7 +282,12 @@ func (a *app) showTicks(voices []voice, ticks []forecast.Tick) error {
 	for _, k := range ticks {
 		v := voices[k.Source]
 		at, note := k.At.In(v.loc), strings.Join(v.notes(k.Previous, k.At), "; ")
-		items = append(items, tickView{Job: v.job, At: stamp(at), Note: note})
+		view := tickView{Job: v.job, At: stamp(at), Note: note}
+		if v.starts != nil {
+			starts := stamp(v.starts(k.At).In(v.loc))
+			view.StartsAt = &starts
+		}
+		items = append(items, view)
 		in := ""
 		if k.At.After(now) {
 			in = short(k.At.Sub(now))

@@ -151,9 +151,10 @@ func viewEvent(e jobs.Event) eventView {
 }
 
 type tickView struct {
-	Job  string `json:"job"`
-	At   stamp  `json:"at"`
-	Note string `json:"note"`
+	Job      string `json:"job"`
+	At       stamp  `json:"at"`
+	StartsAt *stamp `json:"starts_at,omitempty"` // later than at by the jitter; none of a backfill, which starts at once
+	Note     string `json:"note"`
 }
 
 type jobView struct {
