@@ -70,13 +70,7 @@ func (d *dkronSource) job(t tree) {
 		return
 	}
 	d.read[name] = true
-	for _, read := range []func(tree, *draftJob) error{d.describe, d.when, d.rules, d.where, d.action} {
-		if err := read(t, j); err != nil {
-			d.complain(j.line, LeftOut, j.found, "%v", err)
-			return
-		}
-	}
-	d.jobs = append(d.jobs, j)
+	d.readInto(j, t, d.describe, d.when, d.rules, d.where, d.action)
 }
 
 // describe keeps what only people read.

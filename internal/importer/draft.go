@@ -62,6 +62,21 @@ func (d *draft) once(j *draftJob, format string, args ...any) {
 	}
 }
 
+// readInto adds a job that some readers take from a tree, or leaves it out when one
+// of them cannot. Then nothing is said any more of what is there in part.
+func (d *draft) readInto(j *draftJob, t tree, readers ...func(tree, *draftJob) error) {
+	before := len(d.complaints)
+	for _, read := range readers {
+		if err := read(t, j); err != nil {
+			mine := slices.DeleteFunc(d.complaints[before:], func(c Complaint) bool { return c.Kind == Part })
+			d.complaints = d.complaints[:before+len(mine)]
+			d.complain(j.line, LeftOut, j.found, "%v", err)
+			return
+		}
+	}
+	d.jobs = append(d.jobs, j)
+}
+
 // finish writes the draft and asks jobs.Parse about it. What it refuses is taken
 // out, job by job, until it refuses nothing: a migration that stops at one odd
 // line helps nobody.

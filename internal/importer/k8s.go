@@ -110,13 +110,7 @@ func (k *k8sSource) job(t tree) {
 	} else if about := t.get("metadata", "annotations", "description").text(); about != "" {
 		j.set("description", text(about))
 	}
-	for _, read := range []func(tree, *draftJob) error{k.when, k.rules, k.attempts, k.pod} {
-		if err := read(t.get("spec"), j); err != nil {
-			k.complain(j.line, LeftOut, j.found, "%v", err)
-			return
-		}
-	}
-	k.jobs = append(k.jobs, j)
+	k.readInto(j, t.get("spec"), k.when, k.rules, k.attempts, k.pod)
 }
 
 // when reads schedule, timeZone and suspend.

@@ -158,3 +158,23 @@ func TestSecretsAreNotedAndNeverPrinted(t *testing.T) {
 	assert.NotContains(t, all, "geheim")
 	assert.Equal(t, "geheim$1", only(t, r).Env["DB_PASSWORD"])
 }
+
+func TestOfAJobThatIsLeftOutNothingIsThereInPart(t *testing.T) {
+	for _, c := range []struct {
+		source string
+		read   func([]byte, Options) (*Result, error)
+	}{
+		{`[{"name":"a","schedule":"@hourly","ephemeral":true,"executor":"kafka"}]`, Dkron},
+		{`{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"a"},"spec":{"schedule":"@hourly",
+"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"name":"a","image":"i"},{"name":"b","image":"i"}]}}}}}}`, Kubernetes},
+	} {
+		r, err := c.read([]byte(c.source), Options{})
+		require.NoError(t, err)
+		kinds := map[Kind]int{}
+		for _, said := range r.Complaints {
+			kinds[said.Kind]++
+		}
+		assert.Equal(t, 1, kinds[LeftOut], c.source)
+		assert.Zero(t, kinds[Part], c.source)
+	}
+}
