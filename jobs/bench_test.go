@@ -27,6 +27,8 @@ var benchWorst = []struct {
 	{"", "0 0 15W,L-3W * *", SpecOptions{}},
 	{"", "0 0 * * FRI#5", SpecOptions{}},
 	{"", "0 0 * * 5L", SpecOptions{}},
+	{"once in 28 years", "0 0 * 2 FRI#5", SpecOptions{}},
+	{"once in 28 years", "0 0 29 2 */7", SpecOptions{}},
 	{"skip twice", "30 2 * * *", SpecOptions{DST: DST{DSTSkip, DSTTwice}}},
 	{"run-after twice", "0 0 29 2 *", SpecOptions{DST: DST{DSTRunAfter, DSTTwice}}},
 	{"exclude", "* * * * *", SpecOptions{Exclude: benchCalendars}},

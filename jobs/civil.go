@@ -120,15 +120,30 @@ func (c *calendar) nextDay(year, month, dom int, firstDay int64) (int64, bool) {
 			}
 		}
 		dom = 1
-		if later := c.month >> (month + 1); later != 0 {
-			month += 1 + bits.TrailingZeros16(later)
-		} else {
-			month = bits.TrailingZeros16(c.month)
-			year++
-		}
-		firstDay = dayNumber(year, month)
+		year, month, firstDay = nextMonth(c.month, year, month, firstDay)
 	}
 	return 0, false
+}
+
+// nextMonth is the first month of a set that comes after one whose 1st is firstDay.
+func nextMonth(months uint16, year, month int, firstDay int64) (int, int, int64) {
+	later := months >> (month + 1)
+	switch {
+	case later&1 != 0: // the neighbour
+		return year, month + 1, firstDay + int64(monthDays(year, month))
+	case later != 0:
+		month += 1 + bits.TrailingZeros16(later)
+	case months == 1<<month: // the same one of the next year
+		firstDay += 365
+		if month <= 2 && leap(year) || month > 2 && leap(year+1) {
+			firstDay++
+		}
+		return year + 1, month, firstDay
+	default:
+		month = bits.TrailingZeros16(months)
+		year++
+	}
+	return year, month, dayNumber(year, month)
 }
 
 // days is the set of matching days of a month of that length whose 1st is

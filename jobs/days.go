@@ -30,15 +30,20 @@ func (d *dayItems) orNil() *dayItems {
 // ofMonth is the set of days that the items of day of month mean in a month of
 // that length whose 1st is weekday w: bit n is day n.
 func (d *dayItems) ofMonth(w, length int) uint64 {
-	near := uint64(d.near) | fromEnd(d.nearEnd, length)
-	return fromEnd(d.fromEnd, length) | nearestWeekday(near, w, length)
+	days := fromEnd(d.fromEnd, length)
+	if near := uint64(d.near) | fromEnd(d.nearEnd, length); near != 0 {
+		days |= nearestWeekday(near, w, length)
+	}
+	return days
 }
 
 // ofWeek is the same of the items of day of week.
 func (d *dayItems) ofWeek(w, length int) uint64 {
 	var days uint64
 	for n, weekdays := range d.nth {
-		days |= firstWeek(weekdays, w) << (7 * n)
+		if weekdays != 0 {
+			days |= firstWeek(weekdays, w) << (7 * n)
+		}
 	}
 	if d.last != 0 {
 		days |= everyWeek(d.last, w) &^ (1<<(length-6) - 1)

@@ -95,17 +95,7 @@ func (c *calendar) search(kind dayKind, day int64) (int64, bool) {
 			}
 		}
 		dom = 1
-		firstDay += int64(length)
-		if month++; months>>month&1 != 0 {
-			continue
-		}
-		if later := months >> month; later != 0 {
-			month += bits.TrailingZeros16(later)
-		} else {
-			month = bits.TrailingZeros16(months)
-			year++
-		}
-		firstDay = dayNumber(year, month)
+		year, month, firstDay = nextMonth(months, year, month, firstDay)
 	}
 	return 0, false
 }
