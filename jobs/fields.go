@@ -139,7 +139,7 @@ var catchUpShape = shape[CatchUp]{
 			v, ok := d.duration(e, time.Millisecond, maxWindow, "")
 			switch {
 			case ok && v < alwaysRuns:
-				d.problem(e.value, "%s is %s, but ticks up to %s late run whatever the policy; expected at least that", e.path(), short(v), short(alwaysRuns))
+				d.problem(e.value, "%s is %s, but ticks up to %s late run whatever the policy; expected at least that", e.path(), DurationText(v), DurationText(alwaysRuns))
 			case ok:
 				c.Window = v
 			}

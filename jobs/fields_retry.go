@@ -51,7 +51,7 @@ func readRetry(d *decoder, e entry, r *Retry) {
 	}
 	if r.MaxBackoff < r.Backoff {
 		d.problem(e.value, "%smax_backoff %s is less than %sbackoff %s; raise the one or lower the other",
-			s.prefix, short(r.MaxBackoff), s.prefix, short(r.Backoff))
+			s.prefix, DurationText(r.MaxBackoff), s.prefix, DurationText(r.Backoff))
 	}
 	notOn, written := keys.get("not_on")
 	if !written && keys.has("on") {

@@ -120,7 +120,7 @@ func (d *decoder) checkStepTimeouts(e entry, keys found, j *Job) {
 	for _, s := range j.Steps {
 		if j.Timeout > 0 && s.Timeout > j.Timeout {
 			d.problem(at, "the timeout %s of step %s is longer than %s, %s with all its steps; raise the one or lower the other",
-				short(s.Timeout), quoted(s.Name), short(j.Timeout), whose)
+				DurationText(s.Timeout), quoted(s.Name), DurationText(j.Timeout), whose)
 		}
 	}
 }

@@ -117,7 +117,7 @@ func readOffset(d *decoder, e entry, v *jobValue) {
 	switch {
 	case !ok:
 	case offset%time.Second != 0:
-		d.problem(d.resolve(e.value), "offset is %s; expected whole seconds", short(offset))
+		d.problem(d.resolve(e.value), "offset is %s; expected whole seconds", DurationText(offset))
 	default:
 		v.job.Offset = offset
 	}
@@ -316,7 +316,7 @@ func (d *decoder) checkOffset(e entry, j *Job, every []string) {
 		case len(strings.Fields(expr)) > 2 && strings.Contains(strings.ToLower(expr), "offset"):
 			d.problem(e.at, "the offset is given twice: here and in %s; take it out of one of them", quoted(expr))
 		case j.Offset >= length:
-			d.problem(d.resolve(e.value), "offset is %s; expected less than the %s of %s", short(j.Offset), short(length), quoted(expr))
+			d.problem(d.resolve(e.value), "offset is %s; expected less than the %s of %s", DurationText(j.Offset), DurationText(length), quoted(expr))
 		}
 	}
 	if len(d.problems) > before {

@@ -58,7 +58,7 @@ func checkJitter(j *Job) error {
 	}
 	zone := j.Zone()
 	at := func(sec int64) string { return time.Unix(sec, 0).In(zone).Format(time.RFC3339) }
-	return fmt.Errorf("jitter %s: expected less than %s, the time between the ticks %s and %s", short(j.Jitter), short(time.Duration(p.second-p.first)*time.Second), at(p.first), at(p.second))
+	return fmt.Errorf("jitter %s: expected less than %s, the time between the ticks %s and %s", DurationText(j.Jitter), DurationText(time.Duration(p.second-p.first)*time.Second), at(p.first), at(p.second))
 }
 
 // jitterSince is where the search for two near ticks begins: what the clocks did

@@ -133,7 +133,7 @@ func TestJitterIsLessThanTheTimeBetweenTicks(t *testing.T) {
 		}
 		for _, d := range []time.Duration{c.shortest, c.shortest + 1} {
 			j.Jitter = d
-			assert.ErrorContains(t, checkJitter(j), "expected less than "+short(c.shortest)+", the time between the ticks ", "%s with %s in %s: %s", c.exprs, c.at, c.zone, d)
+			assert.ErrorContains(t, checkJitter(j), "expected less than "+DurationText(c.shortest)+", the time between the ticks ", "%s with %s in %s: %s", c.exprs, c.at, c.zone, d)
 		}
 	}
 	assert.NoError(t, checkJitter(&Job{Jitter: time.Hour}), "nothing to delay")

@@ -96,7 +96,7 @@ func lintTimeoutExceedsInterval(l *linter, j *Job) {
 		return
 	}
 	l.warn("a run may last %s (timeout) and the next one begins after %s: with overlap: allow up to %d of them run at once; bound them with max_running:, or shorten the timeout",
-		short(j.Timeout), short(gap), (j.Timeout+gap-1)/gap)
+		DurationText(j.Timeout), DurationText(gap), (j.Timeout+gap-1)/gap)
 }
 
 // lintRetryOutlastsInterval counts the waits alone: how long the tries last is
@@ -114,7 +114,7 @@ func lintRetryOutlastsInterval(l *linter, j *Job) {
 		return
 	}
 	l.warn("%d attempts wait %s in all, and the next tick comes after %s: ticks in between are skipped (overlap: skip); try less often, or choose overlap: queue to run once more afterwards",
-		j.Retry.Attempts, short(waits.Round(time.Millisecond)), short(gap))
+		j.Retry.Attempts, DurationText(waits.Round(time.Millisecond)), DurationText(gap))
 }
 
 func lintCatchUpMax(l *linter, j *Job) {
@@ -130,7 +130,7 @@ func lintCatchUpMax(l *linter, j *Job) {
 		at = tick
 	}
 	l.warn("catch_up: all, but the window of %s holds more ticks than max, %d: after a long outage only the newest %d run; raise max, or shorten the window to what it covers",
-		short(j.CatchUp.Window), j.CatchUp.Max, j.CatchUp.Max)
+		DurationText(j.CatchUp.Window), j.CatchUp.Max, j.CatchUp.Max)
 }
 
 func lintAfterDisabled(l *linter, j *Job) {

@@ -176,7 +176,7 @@ func (d *decoder) duration(e entry, lo, hi time.Duration, zero string) (time.Dur
 	if err == nil && (lo <= v && v <= hi || v == 0 && zero != "") && isPlain(n) && !foreignTag(n) {
 		return v, true
 	}
-	expected, bounds := "a duration such as 30s, 10m or 1h30m", fmt.Sprintf("%s to %s", short(lo), short(hi))
+	expected, bounds := "a duration such as 30s, 10m or 1h30m", fmt.Sprintf("%s to %s", DurationText(lo), DurationText(hi))
 	if zero != "" {
 		expected += ", or 0 for " + zero
 		bounds += ", or 0 for " + zero
@@ -227,16 +227,4 @@ func durationHint(text string) string {
 		meant = fmt.Sprintf("%dh", count*hours)
 	}
 	return fmt.Sprintf("; did you mean %q?", meant)
-}
-
-// short is a duration without its zero parts: 10m, not 10m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = s[:len(s)-2]
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = s[:len(s)-2]
-	}
-	return s
 }

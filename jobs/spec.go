@@ -261,7 +261,7 @@ func (s *Spec) parseEvery(words []string, offset time.Duration) error {
 	case every < time.Second:
 		return fmt.Errorf("@every %q: expected at least 1s", text)
 	}
-	name, text := "@every offset", short(offset)
+	name, text := "@every offset", DurationText(offset)
 	switch {
 	case len(after) == 1:
 		return fmt.Errorf("%q: expected a duration after offset, such as \"@every 1h offset 5m\"", s.expr)
@@ -275,7 +275,7 @@ func (s *Spec) parseEvery(words []string, offset time.Duration) error {
 	}
 	switch {
 	case offset < 0 || offset >= every:
-		return fmt.Errorf("%s %q: expected at least 0s and less than the %s of @every", name, text, short(every))
+		return fmt.Errorf("%s %q: expected at least 0s and less than the %s of @every", name, text, DurationText(every))
 	case offset%time.Second != 0:
 		return fmt.Errorf("%s %q: expected whole seconds", name, text)
 	}

@@ -1,6 +1,9 @@
 package jobs
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Nearest returns the known word that the misspelt word most likely meant, and
 // whether there is one worth offering: the same letters in another case, at
@@ -57,4 +60,17 @@ func didYouMean(word string, known []string) string {
 		return "; did you mean \"" + k + "\"?"
 	}
 	return ""
+}
+
+// DurationText is a duration without its empty parts: 10m, not 10m0s. The schedule
+// file reads it back as the same.
+func DurationText(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

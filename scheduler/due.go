@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"carillon/jobs"
@@ -92,7 +91,7 @@ func decidePart(ds []jobs.Decision, ticks source, cursor, end, now time.Time, ne
 	if opens := earlier(earlier(now.Add(-job.CatchUp.Window), young), end); t.start.Before(opens) {
 		d := jobs.Decision{
 			Job: job, Tick: t.tick, Until: ticks.startedBy(opens.Add(-1), t.tick),
-			Outcome: jobs.OutcomeMissed, Reason: "window: older than " + span(job.CatchUp.Window),
+			Outcome: jobs.OutcomeMissed, Reason: "window: older than " + jobs.DurationText(job.CatchUp.Window),
 		}
 		ds = append(ds, d)
 		t, ok = ticks.next(d.Until)
@@ -217,18 +216,6 @@ func whyDropped(c jobs.CatchUp) string {
 	default:
 		return "policy: catch_up is latest"
 	}
-}
-
-// span writes a duration without its empty parts: 24h, not 24h0m0s.
-func span(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 func earlier(a, b time.Time) time.Time {

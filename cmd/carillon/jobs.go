@@ -78,7 +78,7 @@ func viewJob(job *jobs.Job, last jobs.Run, now time.Time) jobView {
 	v.Start, v.End = bound(job.Start, job), bound(job.End, job)
 	v.Only, v.Exclude, v.Shift = calendarNames(job.Only), calendarNames(job.Exclude), job.Shift
 	if job.Jitter > 0 {
-		v.Jitter = exactly(job.Jitter)
+		v.Jitter = jobs.DurationText(job.Jitter)
 	}
 	if job.After != nil {
 		v.After = &afterView{Job: job.After.Job, When: job.After.When}

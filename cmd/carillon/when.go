@@ -44,7 +44,7 @@ func whenWords(job *jobs.Job) string {
 		words = append(words, fmt.Sprintf("at %d instants", n))
 	}
 	if job.Jitter > 0 {
-		words = append(words, "jitter "+exactly(job.Jitter))
+		words = append(words, "jitter "+jobs.DurationText(job.Jitter))
 	}
 	if job.After != nil {
 		words = append(words, fmt.Sprintf("after %s (%s)", job.After.Job, job.After.When))
@@ -56,7 +56,7 @@ func whenWords(job *jobs.Job) string {
 func expressionWords(sp *jobs.Spec, offset time.Duration) string {
 	text := sp.String()
 	if offset > 0 && strings.HasPrefix(text, "@every ") && !strings.Contains(text, "offset") {
-		text += " offset " + exactly(offset)
+		text += " offset " + jobs.DurationText(offset)
 	}
 	return text
 }
@@ -81,16 +81,4 @@ func briefly(t time.Time) string {
 	default:
 		return t.Format(time.DateTime)
 	}
-}
-
-// exactly writes a duration without its empty parts: 24h, not 24h0m0s.
-func exactly(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"carillon/jobs"
 )
 
 // A variable is an environment setting of a crontab.
@@ -89,7 +91,7 @@ func (c *crontab) set(v variable) {
 			c.complain(v.line, Note, found, "cron takes a number of minutes up to 1440 and ignores this")
 			return
 		} else if n > 0 {
-			c.complain(v.line, Note, found, "cron delays all jobs by one random part of it; here jitter: %s delays each run by its own", duration(time.Duration(n)*time.Minute))
+			c.complain(v.line, Note, found, "cron delays all jobs by one random part of it; here jitter: %s delays each run by its own", jobs.DurationText(time.Duration(n)*time.Minute))
 		}
 	case strings.ContainsAny(v.value, "$`"):
 		c.complain(v.line, Note, v.name, "cron expands nothing in a value, so $ and ` stay as they are")

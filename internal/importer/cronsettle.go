@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"carillon/jobs"
 )
 
 // settle decides what the whole file must be known for: names, the zone, and what
@@ -100,7 +102,7 @@ func (c *crontab) settleEnv() {
 			e.job.set("env", environment(own))
 		}
 		if n, err := strconv.Atoi(lookup(e.env, "RANDOM_DELAY")); err == nil && n > 0 {
-			e.job.set("jitter", bare(duration(time.Duration(n)*time.Minute)))
+			e.job.set("jitter", bare(jobs.DurationText(time.Duration(n)*time.Minute)))
 		}
 	}
 }

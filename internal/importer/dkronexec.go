@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"carillon/jobs"
 )
 
 // action reads the executor. Its configuration is a flat map of texts.
@@ -70,7 +72,7 @@ func (d *dkronSource) shell(t tree, j *draftJob, config func(string) string) err
 			return fmt.Errorf("timeout %q is no duration", most)
 		}
 		if limit > 0 {
-			j.set("timeout", bare(duration(limit)))
+			j.set("timeout", bare(jobs.DurationText(limit)))
 		}
 	}
 	if limit := config("mem_limit"); limit != "" {
@@ -154,7 +156,7 @@ func (d *dkronSource) http(t tree, j *draftJob, config func(string) string) erro
 		limit = 30 // what Dkron takes for no number
 	}
 	if limit > 0 {
-		j.set("timeout", bare(duration(time.Duration(limit)*time.Second)))
+		j.set("timeout", bare(jobs.DurationText(time.Duration(limit)*time.Second)))
 	}
 	j.set("http", value{form: mapping, pairs: request})
 	return nil

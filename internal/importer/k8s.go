@@ -199,7 +199,7 @@ func (k *k8sSource) rules(spec tree, j *draftJob) error {
 	case seconds > maxWindow:
 		k.complain(deadline.line(), Note, "startingDeadlineSeconds: "+deadline.text(), "it becomes a window of 31 days, which is the longest")
 	}
-	j.set("catch_up", value{form: inline, pairs: []pair{{key: "policy", value: bare("latest")}, {key: "window", value: bare(duration(window))}}})
+	j.set("catch_up", value{form: inline, pairs: []pair{{key: "policy", value: bare("latest")}, {key: "window", value: bare(jobs.DurationText(window))}}})
 	return nil
 }
 
@@ -230,7 +230,7 @@ func (k *k8sSource) attempts(spec tree, j *draftJob) error {
 		if err != nil || n < 1 {
 			return fmt.Errorf("activeDeadlineSeconds %q: expected a number of at least 1", limit.text())
 		}
-		j.set("timeout", bare(duration(time.Duration(n)*time.Second)))
+		j.set("timeout", bare(jobs.DurationText(time.Duration(n)*time.Second)))
 		k.once(j, "activeDeadlineSeconds bounds all attempts together in Kubernetes; here timeout: bounds each of them")
 	}
 	for _, key := range []string{"parallelism", "completions"} {

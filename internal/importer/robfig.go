@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"carillon/jobs"
 )
 
 // Kubernetes and Dkron read expressions with github.com/robfig/cron/v3: five
@@ -124,7 +126,7 @@ func everyTiming(text string) (timing, error) {
 	whole := max(d.Truncate(time.Second), time.Second)
 	t := timing{expr: "@every " + text, notes: []string{"it counts from the start of the source; here it fires at whole multiples since 1970, the same on every node"}}
 	if whole != d || strings.ContainsAny(text, " +-") {
-		t.expr = "@every " + duration(whole)
+		t.expr = "@every " + jobs.DurationText(whole)
 	}
 	return t, nil
 }
@@ -138,18 +140,6 @@ func cutZone(expr string) (zone, rest string) {
 		}
 	}
 	return "", expr
-}
-
-// duration is a duration for a schedule file: 10m, not 10m0s.
-func duration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 func number(n int) value { return bare(strconv.Itoa(n)) }

@@ -30,8 +30,9 @@ if n > 0 then
       if at then
         local reason = 'schedule changed'
         if gone ~= '' then reason = 'not in schedule' end
-        record(name, { ledger_range(at, 'skipped', NOW, 0, '-', reason) })
-        events[#events + 1] = '{"type":"skipped","job":"' .. name .. '","tick":' .. at .. ',"until":' .. NOW .. ',"reason":"' .. reason .. '"}'
+        local from = math.min(tonumber(at) + 1, NOW) -- the tick at the cursor was decided
+        record(name, { ledger_range(from, 'skipped', NOW, 0, '-', reason) })
+        events[#events + 1] = '{"type":"skipped","job":"' .. name .. '","tick":' .. from .. ',"until":' .. NOW .. ',"reason":"' .. reason .. '"}'
       end
       at = NOW
       set[#set + 1] = name
