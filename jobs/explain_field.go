@@ -84,8 +84,12 @@ func wordFieldOf(f *cronField, text string, set uint64) wordField {
 	return w
 }
 
-// fewValues is how many values of an uneven step are named one by one.
-const fewValues = 4
+// fewValues is how many values of an uneven step are named one by one; of a step
+// of months up to fewMonths: "every 3 months" would be read as once in three.
+const (
+	fewValues = 4
+	fewMonths = 6
+)
 
 // wordItems reads one item. It is several where a step leaves so few values that
 // naming them says more: "*/45" is minutes 0 and 45, not "every 45 minutes".
@@ -123,7 +127,7 @@ func (f *cronField) wordItems(text string) []wordItem {
 		return []wordItem{{kind: wordValue, lo: item.lo}}
 	case item.step == 1:
 		item.kind = wordSpan
-	case fromFirst && f.uneven(item.step) && count <= fewValues:
+	case fromFirst && (f.uneven(item.step) && count <= fewValues || f == &monthField && count <= fewMonths):
 		values := make([]wordItem, count)
 		for i := range values {
 			values[i] = wordItem{kind: wordValue, lo: item.lo + i*item.step}

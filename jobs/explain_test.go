@@ -21,6 +21,7 @@ const (
 	times     = "the times of day say it shorter, and do not name one that is not a tick"
 	theMinute = `it is one minute of one hour; "between 09:00 and 09:00" is none, "between 09:00 and 09:59" too much`
 	everyDay  = "one of two days that are alternatives is every day"
+	theMonths = `"every 3 months" is read as once in three months; it is every such day of each of them`
 	mixedDays = `it is every Monday, and one Friday of the month; "the Monday of the month" is none`
 )
 
@@ -38,6 +39,14 @@ var ourWords = map[string]struct{ words, reason string }{
 	"0 0 * */7 *":    {"At 00:00, only in January and August", unevenly},
 	"0 0 * * */2":    {"At 00:00, only on Sunday, Tuesday, Thursday, and Saturday", unevenly},
 	"0 0 * * */3":    {"At 00:00, only on Sunday, Wednesday, and Saturday", unevenly},
+
+	"0 0 * */2 *":  {"At 00:00, only in January, March, May, July, September, and November", theMonths},
+	"0 0 * */3 *":  {"At 00:00, only in January, April, July, and October", theMonths},
+	"0 0 * */4 *":  {"At 00:00, only in January, May, and September", theMonths},
+	"0 0 * */6 *":  {"At 00:00, only in January and July", theMonths},
+	"0 0 1 */3 *":  {"At 00:00, on day 1 of the month, only in January, April, July, and October", theMonths},
+	"0 0 1 */6 *":  {"At 00:00, on day 1 of the month, only in January and July", theMonths},
+	"0 0 1 1/3 *":  {"At 00:00, on day 1 of the month, only in January, April, July, and October", theMonths},
 
 	"*/60 * * * *": {"Every hour", beyond},
 	"*/90 * * * *": {"Every hour", beyond},
