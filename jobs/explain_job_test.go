@@ -70,7 +70,7 @@ func TestFieldsInNormalForm(t *testing.T) {
 		"* * * * *":                  "* * * * *",
 		"@weekly":                    "0 0 * * Sun",
 		"0 5 4 ? jan-MAR,12 *":       "5 4 * Jan-Mar,Dec *",
-		"30 0/15 9-17/2 1/2 */2 1/3": "30 0-59/15 9-17/2 1-31/2 */2 Mon-Sat/3",
+		"30 0/15 9-17/2 1/2 */2 1/3": "30 0-59/15 9-17/2 1-31/2 Jan,Mar,May,Jul,Sep,Nov Mon-Sat/3",
 		"05,5,1 */30 L,L-3,LW,15W,L-3W * 7,FRI-SUN,5L,MON#2": "1,5 0 L,L-3,LW,15W,L-3W * Sun,Fri-Sun,FriL,Mon#2",
 		"*/45 3/7 * * *":   "0,45 3-23/7 * * *",
 		"H H(0-5) H/9 * *": "52 4 3-28/9 * *",
