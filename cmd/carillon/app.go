@@ -155,6 +155,9 @@ type spec struct {
 	run                       func(cmd *cobra.Command, args []string) error
 	complete                  cobra.CompletionFunc
 	ownF                      bool // -f means something else here; --file has no short form
+	// computes says that it reads files and computes, without a look at its context
+	// and with nothing to tidy up: an interrupt leaves it where it is.
+	computes bool
 }
 
 // command builds a cobra command with the shared flags, whose errors carry
@@ -169,7 +172,11 @@ func (a *app) command(s spec) *cobra.Command {
 		Args: s.args, ValidArgsFunction: complete,
 		SilenceUsage: true, SilenceErrors: true, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := s.run(cmd, args)
+			run := s.run
+			if s.computes {
+				run = abandonable(run)
+			}
+			err := run(cmd, args)
 			var e *exitError
 			switch {
 			case err == nil || errors.As(err, &e):
@@ -185,6 +192,21 @@ func (a *app) command(s spec) *cobra.Command {
 	cmd.Flags().AddFlagSet(a.sharedFlags(s.ownF))
 	completeShared(cmd)
 	return cmd
+}
+
+// abandonable returns as soon as the command is interrupted, whatever run is at: the
+// process is about to end, and run with it.
+func abandonable(run func(cmd *cobra.Command, args []string) error) func(cmd *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		done := make(chan error, 1)
+		go func() { done <- run(cmd, args) }()
+		select {
+		case err := <-done:
+			return err
+		case <-cmd.Context().Done():
+			return context.Cause(cmd.Context())
+		}
+	}
 }
 
 // sharedFlags are local to each command rather than persistent: a persistent

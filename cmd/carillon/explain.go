@@ -20,8 +20,9 @@ type explainOptions struct {
 func (a *app) explainCommand() *cobra.Command {
 	var o explainOptions
 	cmd := a.command(spec{
-		use:   "explain EXPRESSION",
-		short: "Say when an expression fires, in plain words; needs no Redis",
+		use:      "explain EXPRESSION",
+		short:    "Say when an expression fires, in plain words; needs no Redis",
+		computes: true,
 		long: `Say in plain words when an expression fires, or, with --job, a job of the file with
 all that the file says about its time. Below the words stand the fields as they are
 read, what changes of the clocks do in that zone, with the next one that touches the

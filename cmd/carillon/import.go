@@ -59,8 +59,9 @@ imported is written all the same. --lenient makes that 0.`,
 func (a *app) importCrontabCommand() *cobra.Command {
 	var opts importOptions
 	cmd := a.command(spec{
-		use:   "crontab FILE|-",
-		short: "Make a schedule file of a crontab",
+		use:      "crontab FILE|-",
+		short:    "Make a schedule file of a crontab",
+		computes: true,
 		long: `Make a schedule file of a crontab, of one user or with --system of the whole
 system (/etc/crontab, /etc/cron.d: with a column for the user). Comments stay
 where they are; the one right above a job becomes its description.
@@ -88,8 +89,9 @@ neither: give --timezone and --dir.`,
 
 func (a *app) importDkronCommand() *cobra.Command {
 	return a.importOf(spec{
-		use:   "dkron FILE|-",
-		short: "Make a schedule file of the jobs of Dkron",
+		use:      "dkron FILE|-",
+		short:    "Make a schedule file of the jobs of Dkron",
+		computes: true,
 		long: `Make a schedule file of the jobs of Dkron: what GET /v1/jobs answers, or one job.
 The executors shell and http become run:, command: and http:.
 
@@ -103,8 +105,9 @@ every_node: true. A job without a timezone runs in that of the servers: give
 
 func (a *app) importKubernetesCommand() *cobra.Command {
 	return a.importOf(spec{
-		use:   "k8s FILE|-",
-		short: "Make a schedule file of the CronJobs of Kubernetes",
+		use:      "k8s FILE|-",
+		short:    "Make a schedule file of the CronJobs of Kubernetes",
+		computes: true,
 		long: `Make a schedule file of the CronJobs of Kubernetes: manifests of any number of
 documents, or what kubectl prints as YAML or JSON. The command of the first
 container becomes the job; its image is not run, so the nodes of carillon must

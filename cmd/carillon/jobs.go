@@ -12,8 +12,9 @@ import (
 
 func (a *app) jobsCommand() *cobra.Command {
 	return a.command(spec{
-		use:   "jobs",
-		short: "List the jobs of the schedule file",
+		use:      "jobs",
+		short:    "List the jobs of the schedule file",
+		computes: true,
 		long: `List the jobs of the schedule file with their next tick and, when Redis answers,
 what became of their last run.`,
 		example: `  carillon jobs

@@ -21,8 +21,9 @@ type loadOptions struct {
 func (a *app) loadCommand() *cobra.Command {
 	var o loadOptions
 	cmd := a.command(spec{
-		use:   "load [JOB...]",
-		short: "Show how many runs start in each hour of the coming week",
+		use:      "load [JOB...]",
+		short:    "Show how many runs start in each hour of the coming week",
+		computes: true,
 		long: `Draw how many runs start in each hour of the coming days, and name the minute with
 the most, the jobs that meet in it, and those that H would spread. What is counted are
 the ticks of the enabled jobs, or of the named ones, each at the time its jitter gives

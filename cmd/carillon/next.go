@@ -39,8 +39,9 @@ var specFlags = []string{"timezone", "name", "dst-gap", "dst-overlap"}
 func (a *app) nextCommand() *cobra.Command {
 	var o nextOptions
 	cmd := a.command(spec{
-		use:   "next [JOB...]",
-		short: "Show what fires next; needs no Redis",
+		use:      "next [JOB...]",
+		short:    "Show what fires next; needs no Redis",
+		computes: true,
 		long: `Show the next ticks: of all enabled jobs, of the named ones, or of any expression.
 The note says what a change of the clocks or a calendar does to a tick, and when a
 tick with jitter starts. --count is the number of ticks shown in all, soonest first,

@@ -22,8 +22,9 @@ type planOptions struct {
 func (a *app) planCommand() *cobra.Command {
 	var o planOptions
 	cmd := a.command(spec{
-		use:   "plan",
-		short: "Show which ticks an edit adds, moves and removes; needs no Redis",
+		use:      "plan",
+		short:    "Show which ticks an edit adds, moves and removes; needs no Redis",
+		computes: true,
 		long: `Compare the ticks of the schedule file with those of an older version of it: which
 are added, removed or moved to another time of their day, which jobs come and go, and
 what else about a job is another now.`,

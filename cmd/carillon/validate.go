@@ -19,8 +19,9 @@ type validateOptions struct {
 func (a *app) validateCommand() *cobra.Command {
 	var o validateOptions
 	cmd := a.command(spec{
-		use:   "validate",
-		short: "Check the schedule file; needs no Redis",
+		use:      "validate",
+		short:    "Check the schedule file; needs no Redis",
+		computes: true,
 		long: `Check the schedule file. All problems are reported at once, each with its file,
 line and column, and the exit code is 3.
 A file without problems may have warnings: what is legal and seldom meant. They do
