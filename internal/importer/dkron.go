@@ -17,7 +17,6 @@ type dkronSource struct {
 	names names
 	named map[string]string // Dkron's name -> ours
 	read  map[string]bool   // by Dkron's name
-	zones bool              // some job runs in a zone whose clocks may change
 	local bool              // some job runs in the zone of the server
 }
 

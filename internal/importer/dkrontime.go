@@ -78,20 +78,7 @@ func (d *dkronSource) timing(expr string) (timing, error) {
 	if expr == "@minutely" {
 		return timing{expr: "* * * * *"}, nil
 	}
-	if every, ok := strings.CutPrefix(expr, "@every "); ok {
-		return everyTiming(every)
-	}
-	if strings.HasPrefix(expr, "@") {
-		if slices.Contains(robfigNames, expr) {
-			return timing{expr: expr}, nil
-		}
-		return timing{}, errors.New("Dkron does not know that name")
-	}
-	fields := strings.Fields(expr)
-	if len(fields) != 6 {
-		return timing{}, fmt.Errorf("%d fields; Dkron takes six, seconds first", len(fields))
-	}
-	t, err := readRobfig(fields)
+	t, err := robfigTiming(expr, "Dkron", 6, "six, seconds first")
 	t.expr = strings.TrimPrefix(t.expr, "0 ") // five fields begin at second 0
 	return t, err
 }
@@ -105,6 +92,11 @@ func (d *dkronSource) zone(j *draftJob, zone, expr string) error {
 		d.local = true
 		return nil
 	}
+	return d.inZone(j, zone)
+}
+
+// inZone writes the zone of a job, unless it is the file's.
+func (d *draft) inZone(j *draftJob, zone string) error {
 	if _, err := jobs.LoadZone(zone); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type draft struct {
 	tail       []string // comments behind the last job
 	complaints []Complaint
 	said       map[string]bool // notes that are given once
+	zones      bool            // some job is in a zone whose clocks may change
 }
 
 // A draftJob is one job in the making.

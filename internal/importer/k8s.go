@@ -3,7 +3,6 @@ package importer
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +20,6 @@ type k8sSource struct {
 	cronJobs []tree
 	names    names
 	named    map[string]int // how many CronJobs have that name, in different namespaces
-	zones    bool           // some job is in a zone whose clocks may change
 	local    bool           // some job is in the zone of the controller
 }
 
@@ -125,7 +123,7 @@ func (k *k8sSource) when(spec tree, j *draftJob) error {
 		}
 		zone = own
 	}
-	t, err := k8sTiming(expr)
+	t, err := robfigTiming(expr, "Kubernetes", 5, "five")
 	if err != nil {
 		return fmt.Errorf("schedule %q: %w", expr, err)
 	}
@@ -138,36 +136,14 @@ func (k *k8sSource) when(spec tree, j *draftJob) error {
 	case zone == "" || zone == "Local":
 		k.local = true
 	default:
-		if _, err := jobs.LoadZone(zone); err != nil {
+		if err := k.inZone(j, zone); err != nil {
 			return err
-		}
-		k.zones = k.zones || changes(zone)
-		if zone != k.fileZone() {
-			j.set("timezone", text(zone))
 		}
 	}
 	if spec.get("suspend").isTrue() {
 		j.set("enabled", bare("false"))
 	}
 	return nil
-}
-
-// k8sTiming reads what cron.ParseStandard reads.
-func k8sTiming(expr string) (timing, error) {
-	if every, ok := strings.CutPrefix(expr, "@every "); ok {
-		return everyTiming(every)
-	}
-	if strings.HasPrefix(expr, "@") {
-		if slices.Contains(robfigNames, expr) {
-			return timing{expr: expr}, nil
-		}
-		return timing{}, errors.New("Kubernetes does not know that name")
-	}
-	fields := strings.Fields(expr)
-	if len(fields) != 5 {
-		return timing{}, fmt.Errorf("%d fields; Kubernetes takes five", len(fields))
-	}
-	return readRobfig(fields)
 }
 
 // rules reads concurrencyPolicy and startingDeadlineSeconds.

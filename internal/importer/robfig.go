@@ -2,6 +2,7 @@ package importer
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,6 +117,25 @@ func (f *timeField) withoutStar(text string) string {
 }
 
 var robfigNames = []string{"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
+
+// robfigTiming reads an expression of a program that uses the library with so many
+// fields and no more.
+func robfigTiming(expr, program string, count int, takes string) (timing, error) {
+	if every, ok := strings.CutPrefix(expr, "@every "); ok {
+		return everyTiming(every)
+	}
+	if strings.HasPrefix(expr, "@") {
+		if slices.Contains(robfigNames, expr) {
+			return timing{expr: expr}, nil
+		}
+		return timing{}, fmt.Errorf("%s does not know that name", program)
+	}
+	fields := strings.Fields(expr)
+	if len(fields) != count {
+		return timing{}, fmt.Errorf("%d fields; %s takes %s", len(fields), program, takes)
+	}
+	return readRobfig(fields)
+}
 
 // everyTiming is the library's "@every": whole seconds, and at least one.
 func everyTiming(text string) (timing, error) {
