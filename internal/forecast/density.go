@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"iter"
 	"math/bits"
 	"slices"
 	"time"
@@ -21,7 +22,9 @@ type Density struct {
 	// same: those beyond some millions of ticks, each of which costs a hash.
 	Unspread int
 
-	marks []uint64 // scratch
+	// Scratch.
+	marks []uint64
+	few   []tickMinute
 }
 
 // spreadTicks is how many ticks of jobs with jitter are looked at one by one: a
@@ -29,8 +32,8 @@ type Density struct {
 const spreadTicks = 20_000_000
 
 // NewDensity counts the starts of the enabled jobs of the list in n minutes from
-// a whole minute on. The cost of a job does not depend on how often it fires,
-// unless it has jitter.
+// a whole minute on. A job that fires seldom costs its ticks; one that fires often
+// costs the minutes, however many ticks there are in each, unless it has jitter.
 func NewDensity(list []*jobs.Job, from time.Time, n int) *Density {
 	d := &Density{From: from, Minutes: make([]int, n)}
 	budget := spreadTicks
@@ -40,22 +43,24 @@ func NewDensity(list []*jobs.Job, from time.Time, n int) *Density {
 		}
 		d.Ticking = append(d.Ticking, j)
 		lead := minutesUp(j.Jitter)
-		marks := d.mark(j, from.Add(-time.Duration(lead)*time.Minute), n+lead)
-		ticks := 0
-		for _, m := range marks {
-			ticks += bits.OnesCount64(m)
+		ticks := d.ticksOf(j, from.Add(-time.Duration(lead)*time.Minute), n+lead)
+		count := 0
+		for _, m := range ticks.minutes() {
+			count += bits.OnesCount64(m)
 		}
 		switch {
-		case j.Jitter == 0 || ticks > budget:
-			for i, m := range marks[lead:] {
-				d.Minutes[i] += bits.OnesCount64(m)
+		case j.Jitter == 0 || count > budget:
+			for i, m := range ticks.minutes() {
+				if i >= lead {
+					d.Minutes[i-lead] += bits.OnesCount64(m)
+				}
 			}
 			if j.Jitter > 0 {
 				d.Unspread++
 			}
 		default:
-			budget -= ticks
-			d.spread(j, marks, lead)
+			budget -= count
+			d.spread(j, ticks, lead)
 		}
 	}
 	for _, c := range d.Minutes {
@@ -64,8 +69,77 @@ func NewDensity(list []*jobs.Job, from time.Time, n int) *Density {
 	return d
 }
 
-// mark is the job's ticks in n minutes from an instant on, in memory that the
-// next call uses again.
+// ticks are those of a job in some minutes: a list of the few minutes that have
+// one, or all minutes.
+type ticks struct {
+	few []tickMinute
+	all []uint64
+}
+
+// tickMinute is a minute with ticks, one bit for each of its seconds.
+type tickMinute struct {
+	minute int
+	marks  uint64
+}
+
+// minutes goes through the minutes with ticks, in the order of time.
+func (t ticks) minutes() iter.Seq2[int, uint64] {
+	return func(yield func(int, uint64) bool) {
+		for _, m := range t.few {
+			if !yield(m.minute, m.marks) {
+				return
+			}
+		}
+		for i, m := range t.all {
+			if m != 0 && !yield(i, m) {
+				return
+			}
+		}
+	}
+}
+
+// ticksOf is the job's ticks in n minutes from an instant on, in memory that the
+// next call uses again. One tick after the other is found quickly where there are
+// few, and all at once where there are many.
+func (d *Density) ticksOf(j *jobs.Job, from time.Time, n int) ticks {
+	if few, ok := d.walk(j, from, n); ok {
+		return ticks{few: few}
+	}
+	return ticks{all: d.mark(j, from, n)}
+}
+
+// A job fires seldom when it has no more than a tick in so many minutes, at each
+// tick from the first of them on, with some to begin with. Marking a day takes as
+// long as finding some thirty ticks.
+const (
+	seldom  = 60
+	toBegin = 32
+)
+
+// walk finds the ticks of a job one by one, unless it fires often.
+func (d *Density) walk(j *jobs.Job, from time.Time, n int) ([]tickMinute, bool) {
+	d.few = d.few[:0]
+	found := 0
+	for at := from.Add(-time.Second); ; found++ {
+		tick, ok := j.Next(at)
+		second := int(tick.Unix() - from.Unix())
+		minute := second / 60
+		switch {
+		case !ok || minute >= n:
+			return d.few, true
+		case found >= toBegin+minute/seldom:
+			return nil, false
+		}
+		if last := len(d.few) - 1; last < 0 || d.few[last].minute != minute {
+			d.few = append(d.few, tickMinute{minute: minute})
+		}
+		d.few[len(d.few)-1].marks |= 1 << (second % 60)
+		at = tick
+	}
+}
+
+// mark is the job's ticks in n minutes from an instant on, a word a minute, in
+// memory that the next call uses again.
 func (d *Density) mark(j *jobs.Job, from time.Time, n int) []uint64 {
 	if cap(d.marks) < n {
 		d.marks = make([]uint64, n)
@@ -76,10 +150,10 @@ func (d *Density) mark(j *jobs.Job, from time.Time, n int) []uint64 {
 	return marks
 }
 
-// spread counts ticks at the times at which they start. The marks begin some
+// spread counts ticks at the times at which they start. The ticks begin some
 // minutes early, so that starts of ticks before the first minute are found.
-func (d *Density) spread(j *jobs.Job, marks []uint64, lead int) {
-	for i, m := range marks {
+func (d *Density) spread(j *jobs.Job, ticks ticks, lead int) {
+	for i, m := range ticks.minutes() {
 		minute := d.From.Add(time.Duration(i-lead) * time.Minute)
 		for ; m != 0; m &= m - 1 {
 			start := j.Starts(minute.Add(time.Duration(bits.TrailingZeros64(m)) * time.Second))
@@ -109,13 +183,9 @@ func (d *Density) In(minute int) []*jobs.Job {
 	one := Density{From: d.At(minute), Minutes: make([]int, 1)}
 	for _, j := range d.Ticking {
 		lead := minutesUp(j.Jitter)
-		marks := one.mark(j, one.From.Add(-time.Duration(lead)*time.Minute), 1+lead)
+		ticks := one.ticksOf(j, one.From.Add(-time.Duration(lead)*time.Minute), 1+lead)
 		one.Minutes[0] = 0
-		if j.Jitter == 0 {
-			one.Minutes[0] = bits.OnesCount64(marks[0])
-		} else {
-			one.spread(j, marks, lead)
-		}
+		one.spread(j, ticks, lead)
 		if one.Minutes[0] > 0 {
 			found = append(found, j)
 		}

@@ -2,6 +2,7 @@ package forecast
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,32 @@ func TestDensityIsTheNumberOfStarts(t *testing.T) {
 			require.LessOrEqual(t, in, peak)
 		}
 	})
+}
+
+// TestTicksOfAreTheMarks holds the two ways of finding ticks against each other.
+func TestTicksOfAreTheMarks(t *testing.T) {
+	var fewer, all bool
+	rapid.Check(t, func(rt *rapid.T) {
+		expr := rapid.SampledFrom([]string{
+			"* * * * *", "*/30 * * * *", "0 * * * *", "30 2 * * *", "0 9-17 * * MON-FRI", "@every 7s", "@every 59m", "0 0 1 1 *", "*/10 0 3 * * *", "* * 1 * *",
+		}).Draw(rt, "expr")
+		start := rapid.SampledFrom([]string{"", ", start: 2026-12-20T12:00:30Z"}).Draw(rt, "start") // often from then on
+		j := parseJobs(rt, fmt.Sprintf("  j: {run: x, schedule: %q%s}\n", expr, start))[0]
+		from := sunday.Add(time.Duration(rapid.IntRange(0, 60*24*30).Draw(rt, "from")) * time.Minute)
+		n := rapid.IntRange(1, 60*24*60).Draw(rt, "minutes")
+		var d Density
+		want := slices.Clone(d.mark(j, from, n))
+		got, before := make([]uint64, n), -1
+		ticks := d.ticksOf(j, from, n)
+		for i, m := range ticks.minutes() {
+			require.Greater(rt, i, before, "in the order of time")
+			require.NotZero(rt, m)
+			got[i], before = m, i
+		}
+		require.Equal(rt, want, got)
+		fewer, all = fewer || len(ticks.few) > 0, all || ticks.all != nil
+	})
+	assert.True(t, fewer && all, "both ways were taken")
 }
 
 func TestDensityHours(t *testing.T) {

@@ -2,7 +2,6 @@ package forecast
 
 import (
 	"cmp"
-	"math/bits"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,8 +59,8 @@ func (d *Density) Advise() []Advice {
 // tick; -1 when it has none.
 func (d *Density) busiest(j *jobs.Job) int {
 	best := -1
-	for i, m := range d.mark(j, d.From, len(d.Minutes)) {
-		if bits.OnesCount64(m) > 0 && (best < 0 || d.Minutes[i] > d.Minutes[best]) {
+	for i := range d.ticksOf(j, d.From, len(d.Minutes)).minutes() {
+		if best < 0 || d.Minutes[i] > d.Minutes[best] {
 			best = i
 		}
 	}
