@@ -175,7 +175,12 @@ func source(job *jobs.Job) Source {
 // zone, are less than that apart.
 const over = 51 * time.Hour
 
-// compareTicks fills in the lists, from at most limit ticks.
+// mostAhead is how many ticks of that time are looked at when the limit of the
+// comparison is used up: all of them, unless the job fires every few minutes.
+const mostAhead = 1000
+
+// compareTicks fills in the lists, from at most limit ticks and those ahead of the
+// edge that some of them may move to.
 func (d *JobDiff) compareTicks(from, until time.Time, limit int) {
 	before, after := source(d.Old), source(d.New)
 	a, aOK := before(from)
@@ -183,19 +188,20 @@ func (d *JobDiff) compareTicks(from, until time.Time, limit int) {
 	if d.First = b; !bOK {
 		d.First = a // zero when there is none either
 	}
-	beyond := until.Add(over)
+	edge, ahead := until, 0
 	for n := 0; ; n++ {
 		next, ok := a, aOK
 		if bOK && (!aOK || b.Before(a)) {
 			next, ok = b, true
 		}
-		if !ok || next.After(beyond) {
-			break
+		if n == limit && ok && !next.After(until) {
+			d.Cut = next.Add(-time.Second)
+			edge = d.Cut
 		}
-		if n == limit {
-			if !next.After(until) {
-				d.Cut = next.Add(-time.Second)
-			}
+		if n >= limit {
+			ahead++
+		}
+		if !ok || next.After(edge.Add(over)) || ahead > mostAhead {
 			break
 		}
 		was, is := aOK && a.Equal(next), bOK && b.Equal(next)
@@ -215,7 +221,7 @@ func (d *JobDiff) compareTicks(from, until time.Time, limit int) {
 	if d.Old != nil && d.New != nil {
 		d.pair()
 	}
-	late := func(t time.Time) bool { return t.After(until) }
+	late := func(t time.Time) bool { return t.After(edge) }
 	d.Added = slices.DeleteFunc(d.Added, late)
 	d.Removed = slices.DeleteFunc(d.Removed, late)
 	d.Moved = slices.DeleteFunc(d.Moved, func(m Move) bool { return late(m.From) && late(m.To) })

@@ -206,6 +206,40 @@ func TestAppliedToTheOldTicksADiffGivesTheNewOnes(t *testing.T) {
 	})
 }
 
+// TestACutDiffIsTheBeginningOfTheWholeOne checks that a tick that moves over the
+// cut is neither added nor removed.
+func TestACutDiffIsTheBeginningOfTheWholeOne(t *testing.T) {
+	cut := false
+	rapid.Check(t, func(rt *rapid.T) {
+		old, edited := drawTimes(rt, "old"), drawTimes(rt, "new")
+		until := noon.Add(time.Duration(rapid.IntRange(0, 20*86400).Draw(rt, "for")) * time.Second)
+		limit := rapid.IntRange(1, 50).Draw(rt, "limit")
+		for _, j := range Compare(old, edited, noon, until, 0).Jobs {
+			if !j.ticksMayChange() {
+				continue
+			}
+			part, whole := comparePair(j.Name, j.Old, j.New), comparePair(j.Name, j.Old, j.New)
+			part.compareTicks(noon, until, limit)
+			whole.compareTicks(noon, until, mostOfAJob)
+			require.Zero(rt, whole.Cut)
+			edge := until
+			if !part.Cut.IsZero() {
+				edge, cut = part.Cut, true
+			}
+			late := func(t time.Time) bool { return t.After(edge) }
+			whole.Added, whole.Removed = slices.DeleteFunc(whole.Added, late), slices.DeleteFunc(whole.Removed, late)
+			whole.Moved = slices.DeleteFunc(whole.Moved, func(m Move) bool { return late(m.From) && late(m.To) })
+			require.Equal(rt, diffLines(Diff{Jobs: []JobDiff{whole}}), diffLines(Diff{Jobs: []JobDiff{uncut(part)}}))
+		}
+	})
+	assert.True(t, cut)
+}
+
+func uncut(d JobDiff) JobDiff {
+	d.Cut = time.Time{}
+	return d
+}
+
 // between are the ticks of a job after from, up to and including until.
 func between(job *jobs.Job, from, until time.Time) []time.Time {
 	ticks := []time.Time{}
