@@ -160,8 +160,12 @@ func (s *Spec) shiftNote(day int64) string {
 	if moved.count == 0 {
 		return ""
 	}
-	if named, ok := s.cal.search(namedDays, day); ok && named == day {
+	named, ok := s.cal.search(namedDays, day)
+	switch {
+	case ok && named == day:
 		return "also for " + moved.String()
+	case moved.count > 1:
+		return "for " + moved.String()
 	}
 	return "moved from " + moved.String()
 }

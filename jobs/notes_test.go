@@ -68,7 +68,7 @@ func TestNotes(t *testing.T) {
 		{"moved to where it is due anyway", newYork, "0 9 25,28 * *", "2026-12-20 12:00", SpecOptions{Exclude: cals(weekend, holidays), Shift: ShiftNext}, []string{
 			"12-28 09:00: also for Fri 2026-12-25 (holidays: Christmas Day)"}},
 		{"several moved", newYork, "0 9 24-27 * *", "2026-12-20 12:00", SpecOptions{Exclude: cals(weekend, holidays), Shift: ShiftNext}, []string{
-			"12-28 09:00: moved from 4 days from 2026-12-24 (holidays, weekend)"}},
+			"12-28 09:00: for 4 days from 2026-12-24 (holidays, weekend)"}},
 		{"moved into the gap", newYork, "30 2 13 3 *", "2027-01-01 12:00", SpecOptions{Exclude: cals(namedDaysCalendar(t, "sat", "2027-03-13")), Shift: ShiftNext}, []string{
 			"03-14 03:00: 02:30 does not exist on 2027-03-14, runs 03:00; moved from Sat 2027-03-13 (sat)"}},
 
