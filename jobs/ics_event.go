@@ -17,9 +17,17 @@ type icsReader struct {
 	zones    map[string]*icsZone // of the calendar file
 	days     *icsDays
 
-	total int // days so far
-	rules int // recurrence rules so far
-	years int // that they were followed through
+	total int  // days so far
+	rules int  // recurrence rules so far
+	years int  // that they were followed through
+	full  bool // one of these is more than a file may have
+}
+
+// tooMuch is an error after which no more of the file is read: all that follows
+// would be too much as well.
+func (r *icsReader) tooMuch(err error) error {
+	r.full = true
+	return err
 }
 
 // wall is a time as a calendar file writes it.
@@ -49,6 +57,9 @@ func (r *icsReader) read(events []*icsEvent) []error {
 		}
 		if err := r.event(e, moved); err != nil {
 			errs = append(errs, err)
+		}
+		if r.full {
+			break
 		}
 	}
 	return errs
@@ -144,7 +155,7 @@ func (r *icsReader) add(e *icsEvent, s icsSpan, start, length int64, label strin
 	days := daySpan{floorDiv(start, daySeconds), floorDiv(last, daySeconds)}
 	count := days.last - days.first + 1
 	if count > maxICSDays || r.total+int(count) > maxICSDays {
-		return icsError{e.line, fmt.Sprintf("the events up to this one are on more than %d days; write weekdays or ranges of dates instead", maxICSDays)}
+		return r.tooMuch(icsError{e.line, fmt.Sprintf("the events up to this one are on more than %d days; write weekdays or ranges of dates instead", maxICSDays)})
 	}
 	r.total += int(count)
 	r.days.spans = append(r.days.spans, days)

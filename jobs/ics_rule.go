@@ -31,7 +31,7 @@ func (r *icsReader) starts(e *icsEvent, s icsSpan, without map[int64]bool, label
 		return starts, nil
 	}
 	if r.rules++; r.rules > maxICSRules {
-		return nil, line.bad("the file has more than %d rules", maxICSRules)
+		return nil, r.tooMuch(line.bad("the file has more than %d rules", maxICSRules))
 	}
 	rule, err := r.rule(line, s.start)
 	if err != nil {
@@ -57,7 +57,7 @@ func (r *icsReader) follow(l icsLine, rule *rrule.ROption, starts []int64) ([]in
 		until = horizon
 	}
 	if r.years += max(0, until.Year()-rule.Dtstart.Year()); r.years > maxICSYears {
-		return nil, l.bad("the rules up to this one go over more than %d years; begin them later, or end them with UNTIL", maxICSYears)
+		return nil, r.tooMuch(l.bad("the rules up to this one go over more than %d years; begin them later, or end them with UNTIL", maxICSYears))
 	}
 	compiled, err := rrule.NewRRule(*rule)
 	if err != nil {
@@ -79,7 +79,7 @@ func (r *icsReader) follow(l icsLine, rule *rrule.ROption, starts []int64) ([]in
 			return starts, nil
 		}
 		if r.total+len(starts) >= maxICSDays {
-			return nil, l.bad("the events up to this one are on more than %d days; write weekdays or ranges of dates instead", maxICSDays)
+			return nil, r.tooMuch(l.bad("the events up to this one are on more than %d days; write weekdays or ranges of dates instead", maxICSDays))
 		}
 		starts = append(starts, at.Unix())
 	}
