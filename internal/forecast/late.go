@@ -88,12 +88,10 @@ func fare(job *jobs.Job, ds []jobs.Decision, now time.Time, taken map[string]int
 		f := Fate{Job: job, Tick: d.Tick, Until: d.Until, Count: d.Count, Outcome: Missed, Reason: d.Reason}
 		if d.Outcome == jobs.OutcomeRan || d.Outcome == jobs.OutcomeLate {
 			var replaces bool
-			f.Outcome, f.Reason, replaces = a.admit(d.Wait)
+			why := whyLate(job, now.Sub(job.Starts(d.Tick)))
+			f.Outcome, f.Reason, replaces = a.admit(d.Wait, why)
 			if replaces {
 				replace(fates)
-			}
-			if f.Outcome == Runs {
-				f.Reason = whyLate(job, now.Sub(job.Starts(d.Tick)))
 			}
 		}
 		fates = append(fates, f)
@@ -110,10 +108,10 @@ type admission struct {
 	taken   map[string]int
 }
 
-// admit is what becomes of one more run, why if it does not start at once, and
-// whether it takes the place of the runs before it. wait says that it is not
-// skipped for a run in its way.
-func (a *admission) admit(wait bool) (outcome Outcome, reason string, replaces bool) {
+// admit is what becomes of one more run, the reason, and whether it takes the place
+// of the runs before it. wait says that it is not skipped for a run in its way, and
+// why by which rule it runs at all.
+func (a *admission) admit(wait bool, why string) (outcome Outcome, reason string, replaces bool) {
 	way := a.inTheWay()
 	switch {
 	case way == "":
@@ -121,11 +119,11 @@ func (a *admission) admit(wait bool) (outcome Outcome, reason string, replaces b
 		if a.job.Group != "" {
 			a.taken[a.job.Group]++
 		}
-		return Runs, "", false
+		return Runs, why, false
 	case wait && !a.job.EveryNode:
-		return Waits, "catch_up is all, one after the other", false
+		return Waits, why + ", one after the other", false
 	case a.job.Overlap == jobs.OverlapReplace && a.running > 0:
-		return Runs, "", true // in the place that the earlier one leaves
+		return Runs, why, true // in the place that the earlier one leaves
 	case a.job.Overlap == jobs.OverlapReplace:
 		replaces, a.waiting = a.waiting, true
 		return Waits, way, replaces

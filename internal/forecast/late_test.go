@@ -61,6 +61,9 @@ func TestLate(t *testing.T) {
 			"a 22 11:58:20 to 22 11:58:40 x2 missed: policy: catch_up is skip",
 			"a 22 11:59:00 run: at most a minute late",
 			"a 22 11:59:20 to 22 12:00:00 x3 skipped: overlap: an earlier run is unfinished"}},
+		{name: "the young ones of all", yaml: `{schedule: "@every 30s", catch_up: all, run: echo}`, late: 2 * time.Minute, want: []string{
+			"a 22 11:58:30 run: catch_up is all",
+			"a 22 11:59:00 to 22 12:00:00 x3 wait: at most a minute late, one after the other"}},
 		{name: "beside each other", yaml: `{schedule: "30 * * * *", catch_up: all, overlap: allow, run: echo}`, want: []string{
 			"a 22 06:30:00 to 22 11:30:00 x6 run: catch_up is all"}},
 		{name: "beside each other, up to a limit", yaml: `{schedule: "30 * * * *", catch_up: all, overlap: allow, max_running: 2, run: echo}`, want: []string{
