@@ -129,7 +129,9 @@ func (a *app) explainJob(name string, args []string) error {
 		Next: nextTicks(job.Next, a.now(), job.Zone()), Schedules: []explanationView{},
 	}
 	for _, sp := range job.Specs {
-		view.Schedules = append(view.Schedules, a.viewExplanation(sp))
+		schedule := a.viewExplanation(sp)
+		schedule.Expression = expressionWords(sp, job.Offset)
+		view.Schedules = append(view.Schedules, schedule)
 	}
 	return a.one(view, func(w io.Writer) error {
 		var blocks [][]row

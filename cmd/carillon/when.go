@@ -55,7 +55,7 @@ func whenWords(job *jobs.Job) string {
 // expressionWords is an expression with the offset that the job gives it.
 func expressionWords(sp *jobs.Spec, offset time.Duration) string {
 	text := sp.String()
-	if offset > 0 && strings.HasPrefix(text, "@every ") && !strings.Contains(text, "offset") {
+	if offset > 0 && sp.Kind() == jobs.KindEvery && !strings.Contains(strings.ToLower(text), "offset") {
 		text += " offset " + jobs.DurationText(offset)
 	}
 	return text
