@@ -3,7 +3,6 @@ package jobs
 import (
 	"reflect"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -22,7 +21,7 @@ func compact(s *Schedule) {
 		}
 	}
 	fresh := make([]Job, len(s.Jobs))
-	inHalves(len(fresh), func(from, to int) {
+	inHalves(len(fresh), func(_, from, to int) {
 		m := mover{specs: specs, fields: map[reflect.Type][]int{}}
 		for i := from; i < to; i++ {
 			fresh[i] = *s.Jobs[i]
@@ -32,15 +31,6 @@ func compact(s *Schedule) {
 	for i := range fresh {
 		s.Jobs[i] = &fresh[i]
 	}
-}
-
-// inHalves does the work of n jobs, each of which concerns only itself, on two
-// cores.
-func inHalves(n int, work func(from, to int)) {
-	var first sync.WaitGroup
-	first.Go(func() { work(0, n/2) })
-	work(n/2, n)
-	first.Wait()
 }
 
 // mover knows where each Spec went, so that jobs that shared one go on sharing

@@ -77,6 +77,7 @@ func (d *decoder) readJob(e entry, f *fileValue) *Job {
 	if v.upstream != nil {
 		f.links = append(f.links, link{job: &v.job, at: *v.upstream})
 	}
+	v.job.Digest = definitionDigest(&v.job)
 	v.job.Timing = timingDigest(&v.job, d.daysOf(v.job.Only), d.daysOf(v.job.Exclude))
 	return &v.job
 }

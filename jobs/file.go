@@ -77,11 +77,6 @@ func Parse(name string, data []byte, options ...Option) (*Schedule, error) {
 		return nil, bad
 	}
 	s.Files = d.files
-	inHalves(len(s.Jobs), func(from, to int) {
-		for _, j := range s.Jobs[from:to] {
-			j.Digest = definitionDigest(j)
-		}
-	})
 	compact(s)
 	for _, j := range s.Jobs {
 		s.byName[j.Name] = j
@@ -122,6 +117,7 @@ const defaultMaxWait = 10 * time.Minute
 type fileValue struct {
 	schedule *Schedule
 	defaults jobValue
+	jobs     []*Job
 	links    []link // the jobs that follow others, checked when all are read
 }
 
@@ -241,33 +237,6 @@ func readDefaults(d *decoder, e entry, f *fileValue) {
 	if _, ok := object(d, e, &defaultsShape, "keys of a job, such as {timeout: 10m}", &v); ok {
 		f.defaults = v
 	}
-}
-
-func readJobs(d *decoder, e entry, f *fileValue) {
-	const expected = "jobs by name, such as nightly-backup: {schedule: \"0 2 * * *\", run: ./backup.sh}"
-	entries, ok := d.mapping(e, "", expected)
-	if !ok {
-		return
-	}
-	if len(entries) == 0 {
-		d.problem(e.at, "jobs is empty; expected at least one job (a job that should rest keeps its place with enabled: false)")
-	}
-	for _, job := range entries {
-		if d.spent || len(d.problems) > 2*maxProblems {
-			return // nobody reads further than what is printed
-		}
-		d.job = job.key
-		if why := badName("job", job.key); why != "" {
-			d.job = ""
-			d.problem(job.at, "%s", why)
-			d.job = job.key
-		}
-		if j := d.readJob(job, f); j != nil {
-			f.schedule.Jobs = append(f.schedule.Jobs, j)
-		}
-		d.job = ""
-	}
-	d.checkLinks(f.links, entries)
 }
 
 const maxName = 64
