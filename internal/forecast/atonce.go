@@ -47,12 +47,15 @@ func (d *Density) EstimateAtOnce(durations map[string]time.Duration, liveNodes i
 		if j.EveryNode {
 			times = max(1, liveNodes)
 		}
-		marks := d.mark(j, from, n)
 		if j.Overlap == jobs.OverlapAllow {
-			c.addOverlapping(marks, seconds, j.MaxRunning, times)
+			c.addOverlapping(d.mark(j, from, n), seconds, j.MaxRunning, times)
+			continue
+		}
+		if ticks := d.ticksOf(j, from, n); ticks.all == nil {
+			occupiedFew(ticks.few, seconds, n, func(minute int, busy uint64) { c.addMinute(minute, busy, times) })
 		} else {
-			occupied(marks, seconds)
-			c.add(marks, times)
+			occupied(ticks.all, seconds)
+			c.add(ticks.all, times)
 		}
 	}
 	for i := leadIn; i < n; i++ {
@@ -96,6 +99,34 @@ func occupied(marks []uint64, seconds int) {
 	}
 }
 
+// occupiedFew is occupied for few ticks, of n minutes: it calls busy with each minute
+// in which the job has a run, in the order of time.
+func occupiedFew(few []tickMinute, seconds, n int, busy func(minute int, marks uint64)) {
+	until := 0  // the second, from the beginning of all minutes, at which the last run ends
+	minute := 0 // the first one that is not told yet
+	goOn := func(before int) {
+		for ; minute < before && until > 60*minute; minute++ {
+			busy(minute, 1<<min(until-60*minute, 60)-1)
+		}
+	}
+	for _, m := range few {
+		goOn(m.minute)
+		minute = m.minute
+		marks := uint64(minuteMask) &^ (1<<bits.TrailingZeros64(m.marks) - 1)
+		if seconds < 60 {
+			_, lo := smear(m.marks, seconds)
+			marks = lo & minuteMask
+		}
+		if left := until - 60*minute; left > 0 {
+			marks |= 1<<min(left, 60) - 1
+		}
+		busy(minute, marks)
+		until = max(until, 60*minute+63-bits.LeadingZeros64(m.marks)+seconds)
+		minute++
+	}
+	goOn(n)
+}
+
 // smear sets the bits up to n-1 above each bit of m, in two words.
 func smear(m uint64, n int) (hi, lo uint64) {
 	lo = m
@@ -123,14 +154,28 @@ func (c *counter) add(marks []uint64, times int) {
 			continue
 		}
 		for i, carry := range marks {
-			for p := digit; carry != 0; p++ {
-				for p >= len(c.planes) {
-					c.planes = append(c.planes, make([]uint64, len(c.extra)))
-				}
-				plane := c.planes[p]
-				plane[i], carry = plane[i]^carry, plane[i]&carry
-			}
+			c.carry(i, carry, digit)
 		}
+	}
+}
+
+// addMinute is add for one minute.
+func (c *counter) addMinute(minute int, marks uint64, times int) {
+	for digit := 0; times>>digit != 0; digit++ {
+		if times>>digit&1 != 0 {
+			c.carry(minute, marks, digit)
+		}
+	}
+}
+
+// carry adds the marked seconds of a minute to a plane and those above it.
+func (c *counter) carry(minute int, marks uint64, plane int) {
+	for ; marks != 0; plane++ {
+		for plane >= len(c.planes) {
+			c.planes = append(c.planes, make([]uint64, len(c.extra)))
+		}
+		p := c.planes[plane]
+		p[minute], marks = p[minute]^marks, p[minute]&marks
 	}
 }
 

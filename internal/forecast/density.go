@@ -45,8 +45,10 @@ func NewDensity(list []*jobs.Job, from time.Time, n int) *Density {
 		lead := minutesUp(j.Jitter)
 		ticks := d.ticksOf(j, from.Add(-time.Duration(lead)*time.Minute), n+lead)
 		count := 0
-		for _, m := range ticks.minutes() {
-			count += bits.OnesCount64(m)
+		if j.Jitter > 0 {
+			for _, m := range ticks.minutes() {
+				count += bits.OnesCount64(m)
+			}
 		}
 		switch {
 		case j.Jitter == 0 || count > budget:

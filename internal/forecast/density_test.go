@@ -106,6 +106,29 @@ func TestTicksOfAreTheMarks(t *testing.T) {
 	assert.True(t, fewer && all, "both ways were taken")
 }
 
+// TestOccupiedFewIsOccupied holds the way for few ticks against that for many.
+func TestOccupiedFewIsOccupied(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 40).Draw(t, "minutes")
+		want := make([]uint64, n)
+		var few []tickMinute
+		for i := range want {
+			if rapid.IntRange(0, 3).Draw(t, "some") == 0 {
+				want[i] = rapid.Uint64Range(1, minuteMask).Draw(t, "marks")
+				few = append(few, tickMinute{i, want[i]})
+			}
+		}
+		seconds := rapid.OneOf(rapid.IntRange(1, 130), rapid.IntRange(1, 5000)).Draw(t, "seconds")
+		occupied(want, seconds)
+		got, before := make([]uint64, n), -1
+		occupiedFew(few, seconds, n, func(minute int, marks uint64) {
+			require.Greater(t, minute, before, "each once, in the order of time")
+			got[minute], before = marks, minute
+		})
+		require.Equal(t, want, got)
+	})
+}
+
 func TestDensityHours(t *testing.T) {
 	loc, err := jobs.LoadZone("Europe/Berlin")
 	require.NoError(t, err)
