@@ -121,10 +121,10 @@ func TestCommandsOfAStoppedNodeDieAtTheirDeadline(t *testing.T) {
 func TestANodeThatWasStoppedKnowsWhatBecameOfItsCommand(t *testing.T) {
 	// The command speaks up a moment after its start: a node that is stopped
 	// before it could announce the group cannot have it watched.
-	n := startNode(t, "sleep 0.3; echo leader=$$; sleep 300", leaseVar+"=200ms")
+	n := startNode(t, "sleep 0.3; echo leader=$$; sleep 300", leaseVar+"=1s")
 	list := n.pids(t, "leader")
 	require.NoError(t, n.cmd.Process.Signal(syscall.SIGSTOP))
-	requireDead(t, 2*time.Second, list...)
+	requireDead(t, 5*time.Second, list...)
 	require.NoError(t, n.cmd.Process.Signal(syscall.SIGCONT))
 	require.True(t, n.out.Scan())
 	assert.Contains(t, n.out.Text(), "report: the lease was lost: this node was stopped or too busy to renew it")
