@@ -20,6 +20,11 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	if !d.checkBytes(data) {
 		return nil
 	}
+	if len(data) >= worthCutting {
+		if doc := readYAMLInHalves(data); doc != nil {
+			return d.onlyDocument(doc, nil)
+		}
+	}
 	// One round per unquoted value; a file of nothing else is not read to the end.
 	for range 20 {
 		doc, next, err := readYAML(data)
