@@ -143,6 +143,40 @@ func TestTwoNodesInOneProcessRunEachTickOnce(t *testing.T) {
 	})
 }
 
+// Jitter moves when a run begins and not which tick it is: each tick is run once,
+// in order, under its own time, and not before its start.
+func TestJitterMovesTheStartAndNotTheTick(t *testing.T) {
+	engines(t, func(t *testing.T, opts carillon.Options) {
+		type begun struct{ tick, at time.Time }
+		runs := make(chan begun, 100)
+		opts.Schedule = schedule(t, strings.Replace(everySecond, "catch_up", "jitter: 900ms\n    catch_up", 1))
+		opts.Funcs = map[string]carillon.Func{"beat": func(_ context.Context, run carillon.Run) error {
+			runs <- begun{run.ScheduledAt, time.Now()}
+			return nil
+		}}
+		up(t, opts)
+		job, moved := opts.Schedule.Job("beat"), false
+		var last time.Time
+		for range 4 {
+			var run begun
+			select {
+			case run = <-runs:
+			case <-time.After(10 * time.Second):
+				t.Fatal("no run")
+			}
+			require.Zero(t, run.tick.Nanosecond())
+			start := job.Starts(run.tick)
+			// The clock of the store is an estimate.
+			require.False(t, run.at.Before(start.Add(-20*time.Millisecond)), "%s began at %s", run.tick, run.at)
+			if !last.IsZero() {
+				require.Equal(t, time.Second, run.tick.Sub(last), "each tick once, in order")
+			}
+			last, moved = run.tick, moved || start.After(run.tick)
+		}
+		require.True(t, moved, "four ticks without jitter")
+	})
+}
+
 func TestTriggerFromTheLibrary(t *testing.T) {
 	engines(t, func(t *testing.T, opts carillon.Options) {
 		got := make(chan carillon.Run, 1)
