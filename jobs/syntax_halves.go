@@ -54,8 +54,8 @@ func jobLines(data []byte) (begin, indent int) {
 		}
 	}
 	head := jobsLine.FindIndex(data)
-	if head == nil {
-		return 0, 0
+	if head == nil || bytes.Contains(data[:head[0]], []byte("%TAG")) {
+		return 0, 0 // a directive says what tags mean, in both halves
 	}
 	begin = head[1]
 	for rest := data[begin:]; len(rest) > 0; {
@@ -105,6 +105,13 @@ func readCut(data []byte, at, indent int) *yaml.Node {
 	key, jobs := top[len(top)-2], top[len(top)-1]
 	if key.Value != "jobs" || jobs.Column != indent+1 || jobs.Kind != yaml.MappingNode || jobs.Style&yaml.FlowStyle != 0 {
 		return nil
+	}
+	end := jobs
+	for len(end.Content) > 0 {
+		end = end.Content[len(end.Content)-1]
+	}
+	if end.Line > above {
+		return nil // a key without a value ("? a"), whose place is that of what comes next
 	}
 	jobs.Content = append(jobs.Content, rest.Content[0].Content...)
 	return whole
