@@ -25,11 +25,13 @@
 // merge keys work; what they expand to is bounded.
 //
 // The files, in the order of reading: syntax.go makes nodes of text, decode.go
-// walks them, scalars.go reads single values. The keys are known to file.go and
-// fields.go, and one file each for what several places have in common
-// (fields_action.go, fields_http.go, fields_retry.go) or what has rules of its
-// own (fields_steps.go, fields_after.go, fields_route.go, fields_params.go,
-// fields_secrets.go). hints.go guesses what was meant.
+// walks them, aliases.go follows what they name, scalars.go reads single values.
+// The keys are known to file.go and fields.go, and one file each for what several
+// places have in common (fields_action.go, fields_http.go, fields_retry.go) or what
+// has rules of its own (fields_steps.go, fields_after.go, fields_route.go,
+// fields_params.go, fields_secrets.go, fields_time.go with fields_time_check.go,
+// fields_calendars.go). hints.go guesses what was meant. A long file is parsed and
+// read on two cores (syntax_halves.go, halves.go).
 //
 // # Secrets
 //

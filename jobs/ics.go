@@ -11,7 +11,7 @@ import (
 )
 
 // An iCalendar file (RFC 5545) is read in three steps: lines (this file), events
-// (ics_event.go), and the days of their recurrences (ics_rule.go). What decides
+// (ics_event.go, ics_time.go), and the days of their recurrences (ics_rule.go). What decides
 // about a day and is not understood is an error with its line. What says nothing
 // about days (alarms, tasks, attendees, colours) is passed over.
 //
