@@ -59,9 +59,6 @@ func (s *Server) URL() string { return "redis://" + s.addr + "/0" }
 // Addr is 127.0.0.1:port.
 func (s *Server) Addr() string { return s.addr }
 
-// Dir is the server's working directory, where it keeps its files if it keeps any.
-func (s *Server) Dir() string { return s.dir }
-
 // Stop freezes the process (SIGSTOP): connections stay open, nothing answers.
 func (s *Server) Stop() { s.signal(syscall.SIGSTOP) }
 
