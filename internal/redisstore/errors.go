@@ -2,9 +2,11 @@ package redisstore
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -121,7 +123,16 @@ func classify(err error) (Class, string) {
 	}
 	var dns *net.DNSError
 	var op *net.OpError
+	var unverified *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &unverified):
+		return Fatal, "the certificate of this Redis is not what ca= and server_name= of its URL ask for"
+	case errors.As(err, &op) && op.Op == "remote error": // an alert of TLS
+		return Fatal, "this Redis does not accept our certificate: cert= and key= of its URL name the one to show"
+	case errors.As(err, &op) && op.Net == "unix" && errors.Is(err, fs.ErrNotExist):
+		return Down, "there is no such socket: is Redis running, and is the path right?"
+	case errors.As(err, &op) && op.Net == "unix" && errors.Is(err, fs.ErrPermission):
+		return Fatal, "this user may not use the socket: see unixsocketperm of Redis"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return Down, "nothing listens there: is Redis running, and is the address right?"
 	case errors.As(err, &dns):

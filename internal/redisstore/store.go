@@ -2,27 +2,24 @@ package redisstore
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/url"
 	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"carillon/jobs"
 )
 
 // Options say which Redis, and as whom. Only URL is required to read.
 type Options struct {
-	URL       string // redis://[user:password@]host:port/db, rediss://…, unix:///path
+	URL       string // redis://[user:password@]host:port/db, rediss://…, unix:///path; see parseURL
 	Namespace string // default "carillon"
 	Node      string // this node's name; empty for a reader
 	Boot      string // this process' id; empty for a reader
@@ -92,26 +89,6 @@ func Open(opts Options) (*Store, error) {
 	return s, nil
 }
 
-// client applies the settings that keep go-redis honest: no retries of its own
-// (they repeat mutating calls), deadlines from the context, no extra commands on
-// connect and no lookups in the constructor.
-func client(base *redis.Options, io time.Duration, pool int) *redis.Client {
-	o := *base
-	o.Protocol = 2
-	o.DisableIdentity = true
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	o.MaxRetries = -1
-	o.ContextTimeoutEnabled = true
-	o.DialTimeout = io
-	o.ReadTimeout = io
-	o.WriteTimeout = io
-	o.DialerRetries = 1
-	o.PoolSize = pool
-	o.PoolTimeout = io
-	o.PipelinePoolSize = -1
-	return redis.NewClient(&o)
-}
-
 // SilenceClientLog stops the client library from writing every failed dial to
 // stderr. Its log is global to the process, so only a program of ours calls this;
 // the failures come back as errors in any case.
@@ -120,36 +97,6 @@ func SilenceClientLog() { redis.SetLogger(quiet{}) }
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
-
-func parseURL(raw string) (*redis.Options, error) {
-	if raw == "" {
-		return nil, errors.New("redis address is empty: expected redis://HOST:PORT/DB")
-	}
-	if !strings.Contains(raw, "://") {
-		raw = "redis://" + raw
-	}
-	o, err := redis.ParseURL(raw)
-	if err != nil {
-		// The library's error may quote the URL, and the URL may hold a password.
-		return nil, fmt.Errorf("redis address %s: expected redis://[USER:PASSWORD@]HOST:PORT/DB, rediss://… or unix:///PATH", Redact(raw))
-	}
-	if o.TLSConfig != nil {
-		o.TLSConfig.MinVersion = tls.VersionTLS12
-	}
-	return o, nil
-}
-
-// Redact returns a Redis URL without its password.
-func Redact(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		if at := strings.LastIndex(raw, "@"); at >= 0 {
-			return "redis://***@" + raw[at+1:]
-		}
-		return raw
-	}
-	return u.Redacted()
-}
 
 // Addr is the Redis address without credentials, for people.
 func (s *Store) Addr() string { return s.cmd.Options().Addr }

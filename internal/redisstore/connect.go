@@ -1,0 +1,190 @@
+package redisstore
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// The parameters of an address. Those of tlsParameters are ours, and go with
+// rediss:// alone; the client library reads the others.
+var (
+	parameters    = []string{"db", "client_name", "conn_max_idle_time", "conn_max_lifetime"}
+	tlsParameters = []string{"ca", "cert", "key", "server_name", "skip_verify"}
+)
+
+// parseURL reads an address. What it says of a bad one never has a password in it.
+//
+//	redis://[USER:PASSWORD@]HOST:PORT/DB
+//	rediss://…?ca=FILE&cert=FILE&key=FILE&server_name=NAME
+//	unix://[USER:PASSWORD@]/PATH?db=DB
+func parseURL(raw string) (*redis.Options, error) {
+	if raw == "" {
+		return nil, errors.New("redis address is empty: expected redis://HOST:PORT/DB")
+	}
+	if !strings.Contains(raw, "://") {
+		raw = "redis://" + raw
+	}
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("redis address %s: "+format, append([]any{Redact(raw)}, args...)...)
+	}
+	malformed := bad("expected redis://[USER:PASSWORD@]HOST:PORT/DB, rediss://… or unix:///PATH")
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, malformed // their words quote the URL
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, bad("what follows the ? cannot be read: expected NAME=VALUE&NAME=VALUE")
+	}
+	known := parameters
+	if u.Scheme == "rediss" {
+		known = slices.Concat(parameters, tlsParameters)
+	}
+	for name, values := range q {
+		switch {
+		case slices.Contains(known, name) && len(values) > 1:
+			return nil, bad("parameter %s is there twice", name)
+		case slices.Contains(known, name):
+		case slices.Contains(tlsParameters, name):
+			return nil, bad("parameter %s goes with rediss:// (TLS) alone", name)
+		default:
+			return nil, bad("unknown parameter %q: expected %s", name, strings.Join(known, ", "))
+		}
+	}
+	if u.Scheme == "unix" && (u.Host != "" || len(u.Path) < 2) {
+		return nil, bad("expected the absolute path of a socket: unix:///PATH")
+	}
+	files := certificates{ca: q.Get("ca"), cert: q.Get("cert"), key: q.Get("key")}
+	name := q.Get("server_name")
+	for _, ours := range []string{"ca", "cert", "key", "server_name"} {
+		q.Del(ours)
+	}
+	u.RawQuery = q.Encode()
+	o, err := redis.ParseURL(u.String())
+	if err != nil {
+		return nil, malformed
+	}
+	if o.TLSConfig == nil {
+		return o, nil
+	}
+	o.TLSConfig.MinVersion = tls.VersionTLS12
+	if name != "" {
+		o.TLSConfig.ServerName = name
+	}
+	if (files.cert == "") != (files.key == "") {
+		return nil, bad("cert and key belong together: give both, or neither")
+	}
+	return o, files.use(o.TLSConfig)
+}
+
+// Redact returns an address without its password, and without the values of
+// parameters that it does not know.
+func Redact(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || strings.Contains(u.Path, "@") && u.Scheme != "unix" {
+		// A password with a "/" or a "%" in it takes the rest of the URL along.
+		if at := strings.LastIndex(raw, "@"); at >= 0 {
+			return "redis://***@" + raw[at+1:]
+		}
+		if err != nil {
+			return raw
+		}
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		u.RawQuery = "xxxxx"
+		return u.Redacted()
+	}
+	for name := range q {
+		if !slices.Contains(parameters, name) && !slices.Contains(tlsParameters, name) {
+			q.Set(name, "xxxxx")
+			u.RawQuery = q.Encode()
+		}
+	}
+	return u.Redacted()
+}
+
+// certificates are the files of a TLS connection: "" where there is none.
+type certificates struct {
+	ca   string // who vouches for Redis; "": the CAs of the host
+	cert string // what we show to Redis
+	key  string
+
+	mu   sync.Mutex
+	last *tls.Certificate // the last good pair of cert and key
+}
+
+// use puts the files into a configuration. A file that cannot be used is Fatal.
+func (c *certificates) use(config *tls.Config) error {
+	if c.ca != "" {
+		text, err := os.ReadFile(c.ca)
+		if err != nil {
+			return &Error{Op: "read ca of the Redis address", Class: Fatal, Err: err}
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(text) {
+			return &Error{Op: "read ca of the Redis address", Class: Fatal, Err: fmt.Errorf("%s: no certificate in PEM form there", c.ca)}
+		}
+	}
+	if c.cert == "" {
+		return nil
+	}
+	if _, err := c.load(); err != nil {
+		return &Error{Op: "read cert and key of the Redis address", Class: Fatal, Err: err}
+	}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.load() }
+	return nil
+}
+
+// load reads cert and key, at every new connection: certificates are renewed while
+// a node lives. While the files do not fit, the last good pair goes on.
+func (c *certificates) load() (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	switch {
+	case err == nil:
+		c.last = &pair
+	case c.last == nil && !isPathError(err):
+		return nil, fmt.Errorf("%s and %s: %w", c.cert, c.key, err)
+	case c.last == nil:
+		return nil, err // names its file
+	}
+	return c.last, nil
+}
+
+func isPathError(err error) bool {
+	var path *os.PathError
+	return errors.As(err, &path)
+}
+
+// client applies the settings that keep go-redis honest: no retries of its own
+// (they repeat mutating calls), deadlines from the context, no extra commands on
+// connect and no lookups in the constructor.
+func client(base *redis.Options, io time.Duration, pool int) *redis.Client {
+	o := *base
+	o.Protocol = 2
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o.MaxRetries = -1
+	o.ContextTimeoutEnabled = true
+	o.DialTimeout = io
+	o.ReadTimeout = io
+	o.WriteTimeout = io
+	o.DialerRetries = 1
+	o.PoolSize = pool
+	o.PoolTimeout = io
+	o.PipelinePoolSize = -1
+	return redis.NewClient(&o)
+}
