@@ -33,7 +33,8 @@ type Options struct {
 	// Funcs are the handlers of the jobs with "func:", by name.
 	Funcs map[string]Func
 
-	// Redis is the address: redis://HOST:PORT/DB. It wins over the file's.
+	// Redis is the address: redis://HOST:PORT/DB, rediss:// with its parameters (see
+	// docs/redis.md) or unix:///PATH?db=DB. It wins over the file's.
 	Redis string
 	// Namespace separates fleets on one Redis. Default "carillon".
 	Namespace string

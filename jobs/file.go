@@ -218,6 +218,8 @@ func readRedisURL(d *decoder, e entry, f *fileValue) {
 			hint = fmt.Sprintf("; did you mean %q?", "redis://"+s+"/0")
 		}
 		d.problem(at, `redis.url is not a URL; expected one such as "redis://host:6379/0"%s`, hint)
+	case u.Scheme == "unix" && (u.Host != "" || len(u.Path) < 2):
+		d.problem(at, `redis.url names no socket; expected its absolute path, such as "unix:///run/redis.sock?db=0"`)
 	case u.Scheme == "unix":
 		f.schedule.Redis = s
 	case u.Scheme != "redis" && u.Scheme != "rediss":
