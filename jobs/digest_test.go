@@ -70,6 +70,7 @@ func TestNewKeysLeaveOldDigestsAlone(t *testing.T) {
 		assert.Equal(t, c.schedule, s.Digest, c.text)
 	}
 	for _, text := range []string{
+		"heartbeat: {url: 'https://h/secret', every: 10s}\njobs: {a: {run: echo}}",
 		"max_wait: 10m\ngroups: {unused: {}}\njobs: {a: {run: echo}}",
 		"calendars: {unused: {dates: [12-25]}}\nsilence: [over]\njobs: {a: {run: echo, silence: [over]}}",
 		"calendars: {c: {dates: [12-25]}}\ndefaults: {exclude: c, shift: next-business-day, dst: {gap: skip}, jitter: 5m}\njobs: {a: {run: echo}}",

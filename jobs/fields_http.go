@@ -52,16 +52,20 @@ func readMethod(d *decoder, e entry, r *HTTPRequest) {
 	r.Method = method
 }
 
-func readURL(d *decoder, e entry, r *HTTPRequest) {
+func readURL(d *decoder, e entry, r *HTTPRequest) { r.URL, _ = d.httpURL(e) }
+
+// httpURL reads an http or https URL. It may hold a password, so no message
+// repeats it.
+func (d *decoder) httpURL(e entry) (string, bool) {
 	s, ok := d.word(e, `a URL such as "https://host/path"`)
 	if !ok {
-		return
+		return "", false
 	}
 	at := d.resolve(e.value)
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		// The message of url.Error repeats the URL, which may hold a password.
+		// The message of url.Error repeats the URL.
 		var parse *url.Error
 		if errors.As(err, &parse) {
 			err = parse.Err
@@ -72,8 +76,9 @@ func readURL(d *decoder, e entry, r *HTTPRequest) {
 	case u.Hostname() == "":
 		d.problem(at, `%s names no host; expected a URL such as "https://host/path"`, e.path())
 	default:
-		r.URL = s
+		return s, true
 	}
+	return "", false
 }
 
 // ownHeaders are set by the transport; a file that sets them breaks requests.

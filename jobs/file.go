@@ -129,6 +129,7 @@ var fileShape = shape[fileValue]{
 		{"version", readVersion},
 		{"timezone", readFileZone},
 		{"redis", readRedis},
+		{"heartbeat", readHeartbeat},
 		{"max_wait", readMaxWait},
 		{"groups", readGroups},
 		{"calendars", readCalendars},
@@ -232,6 +233,38 @@ func readRedisURL(d *decoder, e entry, f *fileValue) {
 	default:
 		f.schedule.Redis = s
 	}
+}
+
+// Bounds of heartbeat.every, and what it is when the file does not say.
+const (
+	heartbeatLeast   = 10 * time.Second
+	heartbeatMost    = 24 * time.Hour
+	heartbeatDefault = time.Minute
+)
+
+var heartbeatShape = shape[Heartbeat]{
+	what: "heartbeat", prefix: "heartbeat.",
+	fields: []field[Heartbeat]{
+		{"url", func(d *decoder, e entry, h *Heartbeat) { h.URL, _ = d.httpURL(e) }},
+		{"every", func(d *decoder, e entry, h *Heartbeat) { h.Every, _ = d.duration(e, heartbeatLeast, heartbeatMost, "") }},
+	},
+}
+
+func readHeartbeat(d *decoder, e entry, f *fileValue) {
+	const expected = `{url: "https://host/path", every: 1m}`
+	if n := d.resolve(e.value); n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "://") {
+		d.problem(n, "heartbeat is a text; expected %s", expected) // it may hold a password
+		return
+	}
+	h := Heartbeat{Every: heartbeatDefault}
+	found, ok := object(d, e, &heartbeatShape, expected, &h)
+	if !ok {
+		return
+	}
+	if !found.has("url") {
+		d.problem(e.at, "heartbeat has no url; expected %s", expected)
+	}
+	f.schedule.Heartbeat = h
 }
 
 func readDefaults(d *decoder, e entry, f *fileValue) {

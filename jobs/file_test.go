@@ -68,6 +68,9 @@ func render(t *testing.T, s *Schedule) string {
 	t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "timezone=%s redis=%s digest=%s\n", s.Timezone, s.Redis, s.Digest)
+	if s.Heartbeat != (Heartbeat{}) {
+		fmt.Fprintf(&b, "heartbeat=%s every %s\n", s.Heartbeat.URL, s.Heartbeat.Every)
+	}
 	for _, j := range s.Jobs {
 		specs := make([]string, len(j.Specs))
 		for i, spec := range j.Specs {
@@ -116,6 +119,7 @@ func TestReferenceScheduleShowsEveryKey(t *testing.T) {
 	require.NoError(t, err)
 	var keys []string
 	keys = append(keys, fileShape.keys()...)
+	keys = append(keys, heartbeatShape.keys()...)
 	keys = append(keys, jobShape.keys()...)
 	keys = append(keys, retryShape.keys()...)
 	keys = append(keys, catchUpShape.keys()...)

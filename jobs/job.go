@@ -13,6 +13,7 @@ type Schedule struct {
 	Location  *time.Location // that Timezone names
 	Zoneinfo  string         // version of the zone database that the times come from; see Zones.Version
 	Redis     string         // redis.url, "" when the file names none
+	Heartbeat Heartbeat      // heartbeat:, zero when the file has none
 	MaxWait   time.Duration  // a run that waited longer goes first, whatever its priority; default 10 m
 	Groups    map[string]int // groups: how many runs of a group's jobs may be unfinished at once
 	Calendars []*Calendar    // calendars:, in file order
@@ -22,6 +23,14 @@ type Schedule struct {
 	Digest    string         // 16 hex digits over every job's definition and timing
 	ZoneAt    Place          // where the file names its zone; zero when it has the default
 	byName    map[string]*Job
+}
+
+// Heartbeat is a dead-man's switch outside of the fleet: the leader asks for URL
+// while ticks are decided, and silence is the alarm. It shapes no job, so it is in
+// no digest.
+type Heartbeat struct {
+	URL   string // http or https; it may hold a secret
+	Every time.Duration
 }
 
 // Place is where something is written in the schedule file. Both count from 1,

@@ -246,6 +246,7 @@ func TestSchemaKnowsEveryKey(t *testing.T) {
 	for where, keys := range map[string][]string{
 		"":                                 fileShape.keys(),
 		"properties/redis":                 redisShape.keys(),
+		"properties/heartbeat":             heartbeatShape.keys(),
 		"definitions/group":                groupShape.keys(),
 		"definitions/calendar":             calendarShape.keys(),
 		"definitions/dateRange":            fromToShape.keys(),
