@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"carillon/jobs"
@@ -49,6 +50,8 @@ type Scheduler struct {
 	lease time.Duration
 	log   *slog.Logger
 	nap   func(time.Duration)
+
+	pulse atomic.Pointer[Pulse] // written by the goroutine of Run alone
 
 	mu       sync.Mutex
 	schedule *jobs.Schedule
@@ -123,6 +126,8 @@ func (s *Scheduler) scheduled() []*jobs.Job {
 func (s *Scheduler) Run(ctx context.Context, token string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	s.pulse.Store(&Pulse{Leading: true})
+	defer s.pulse.Store(nil)
 	t := &term{Scheduler: s, token: token, adopted: make(chan struct{})}
 
 	var sweeping sync.WaitGroup

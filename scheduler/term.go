@@ -60,6 +60,7 @@ func (t *term) play(ctx context.Context) error {
 			continue
 		}
 		t.recovered()
+		t.beat()
 		t.sleep(ctx)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
