@@ -220,9 +220,12 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	work := newGroup(ctx)
 	work.run("executor", exec.Run)
 	if !n.opts.NoLead {
+		pinger := newDeadman(func() jobs.Heartbeat { return n.Schedule().Heartbeat }, sched.Pulse, n.log)
 		elector := leader.New(n.store, leader.Config{Node: n.opts.Node, Boot: n.boot, TTL: n.opts.LeaderTTL, Logger: n.log})
 		work.run("election", func(ctx context.Context) error {
-			return elector.Run(ctx, func(ctx context.Context, term leader.Term) error { return sched.Run(ctx, term.Token) })
+			return elector.Run(ctx, func(ctx context.Context, term leader.Term) error {
+				return pinger.beside(ctx, func(ctx context.Context) error { return sched.Run(ctx, term.Token) })
+			})
 		})
 	}
 	if n.opts.File != "" {

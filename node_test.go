@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -302,4 +305,82 @@ func TestAFatalRedisEndsTheNodeWithASentence(t *testing.T) {
 	require.NoError(t, err)
 	err = n.Run(context.Background())
 	require.ErrorContains(t, err, "password")
+}
+
+// monitor counts the pings that it gets.
+func monitor(t *testing.T, hang bool) (url string, pings func() int) {
+	t.Helper()
+	var count atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		count.Add(1)
+		if hang {
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, func() int { return int(count.Load()) }
+}
+
+// pinged is everySecond with a heartbeat, faster than a file may ask for.
+func pinged(t *testing.T, url string) *jobs.Schedule {
+	s := schedule(t, everySecond)
+	s.Heartbeat = jobs.Heartbeat{URL: url, Every: 50 * time.Millisecond}
+	return s
+}
+
+func TestPingsComeFromTheLeaderAndStopWithRedis(t *testing.T) {
+	redis, server := redistest.Mini(t)
+	url, pings := monitor(t, false)
+	followed, followers := monitor(t, false)
+	var rec recorder
+	opts := carillon.Options{Redis: redis, Node: "a", Schedule: pinged(t, url), LeaderTTL: time.Second,
+		Funcs: map[string]carillon.Func{"beat": rec.handler("a")}}
+	_, stop := up(t, opts)
+	require.Eventually(t, func() bool { return pings() >= 5 }, 20*time.Second, 10*time.Millisecond)
+	opts.Node, opts.Schedule, opts.NoLead = "b", pinged(t, followed), true
+	_, stopFollower := up(t, opts)
+	require.Eventually(t, func() bool { return pings() >= 10 }, 20*time.Second, 10*time.Millisecond)
+	require.Zero(t, followers(), "only the leader pings")
+
+	// Redis goes: the seat is lost within its TTL, the process stays.
+	server.SetError("LOADING Redis is loading the dataset in memory")
+	quiet := func() bool {
+		before := pings()
+		time.Sleep(500 * time.Millisecond) // ten pings
+		return pings() == before
+	}
+	require.Eventually(t, quiet, 30*time.Second, 10*time.Millisecond)
+	before := pings()
+	server.SetError("")
+	require.Eventually(t, func() bool { return pings() > before }, 30*time.Second, 10*time.Millisecond)
+
+	// The node goes.
+	stopFollower()
+	stop()
+	require.True(t, quiet())
+}
+
+func TestAHungPingDoesNotHurtTheTicks(t *testing.T) {
+	redis, _ := redistest.Mini(t)
+	url, pings := monitor(t, true)
+	var rec recorder
+	_, stop := up(t, carillon.Options{Redis: redis, Node: "a", Schedule: pinged(t, url),
+		Funcs: map[string]carillon.Func{"beat": rec.handler("a")}})
+	require.Eventually(t, func() bool { return pings() == 1 }, 20*time.Second, 10*time.Millisecond)
+	before := len(rec.snapshot())
+	require.Eventually(t, func() bool { return len(rec.snapshot()) >= before+3 }, 30*time.Second, 10*time.Millisecond)
+	stop()
+}
+
+func TestReloadTakesANewHeartbeat(t *testing.T) {
+	redis, _ := redistest.Mini(t)
+	url, pings := monitor(t, false)
+	file := filepath.Join(t.TempDir(), "schedule.yaml")
+	text := strings.Replace(everySecond, "func: beat", "run: echo", 1)
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	n, _ := up(t, carillon.Options{Redis: redis, Node: "a", File: file})
+	digest := n.Schedule().Digest
+	require.NoError(t, os.WriteFile(file, []byte("heartbeat: {url: "+url+"}\n"+text), 0o600))
+	require.Eventually(t, func() bool { return pings() == 1 }, 30*time.Second, 10*time.Millisecond)
+	require.Equal(t, digest, n.Schedule().Digest, "it is in no digest")
 }

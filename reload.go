@@ -128,7 +128,7 @@ func (r *reloader) look(asked bool) {
 		err = checkFuncs(s, r.node.opts.Funcs)
 	}
 	switch {
-	case err == nil && s.Digest == current.Digest:
+	case err == nil && s.Digest == current.Digest && s.Heartbeat == current.Heartbeat:
 		if asked {
 			log.Info("reloaded: nothing changed", "file", path, "digest", s.Digest)
 		}
