@@ -2,6 +2,7 @@ package carillon_test
 
 import (
 	"context"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -168,6 +169,7 @@ func TestTheReadmesScheduleIsValid(t *testing.T) {
 		s, err := jobs.Parse("README.md", []byte(block))
 		require.NoError(t, err, block)
 		require.NotEmpty(t, s.Jobs)
+		assert.Empty(t, s.Lint(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)), "who copies it should not be warned")
 	}
 }
 
@@ -261,6 +263,13 @@ func TestNamedTargetsExist(t *testing.T) {
 			assert.Regexp(t, `(?m)^`+m[1]+`:`, makefile, "%s: make %s", doc, m[1])
 		}
 	}
+}
+
+// TestTheReadmeCountsTheJobs: what it shows of "carillon up" is of the file beside it.
+func TestTheReadmeCountsTheJobs(t *testing.T) {
+	s, err := jobs.Load("schedule.yaml")
+	require.NoError(t, err)
+	assert.Contains(t, read(t, "README.md"), fmt.Sprintf("schedule.yaml: %d jobs, digest ", len(s.Jobs)))
 }
 
 // TestSomeNumbersOfTheDocuments compares defaults that several documents name.
