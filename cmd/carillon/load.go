@@ -15,6 +15,7 @@ import (
 
 type loadOptions struct {
 	days     int
+	from     string
 	timezone string
 }
 
@@ -33,14 +34,18 @@ It needs no Redis. When one answers, the middle duration of each job's recent ru
 tells how many would run at once, and whether the live nodes have slots for them.`,
 		example: `  carillon load
   carillon load --days 31 --timezone America/New_York
+  carillon load --from 2027-03-28T00:00:00Z --days 1   # a day when clocks change
   carillon load backup report --redis redis://10.0.0.5:6379/0
   carillon load -o json`,
 		run:      func(cmd *cobra.Command, args []string) error { return a.showLoad(cmd.Context(), o, args) },
 		complete: a.completeJobs,
 	})
 	cmd.Flags().IntVar(&o.days, "days", 7, "look `N` days ahead")
+	cmd.Flags().StringVar(&o.from, "from", "", "begin with the hour of `TIME`, RFC 3339 (default now)")
 	cmd.Flags().StringVar(&o.timezone, "timezone", "", "show hours of this `ZONE`, such as Europe/Berlin (default: that of the file)")
-	mustComplete(cmd, "days", cobra.NoFileCompletions)
+	for _, name := range []string{"days", "from"} {
+		mustComplete(cmd, name, cobra.NoFileCompletions)
+	}
 	mustComplete(cmd, "timezone", completeZones)
 	return cmd
 }
@@ -50,6 +55,13 @@ const maxLoadDays = 366
 func (a *app) showLoad(ctx context.Context, o loadOptions, names []string) error {
 	if o.days < 1 || o.days > maxLoadDays {
 		return fail(exitUsage, "--days %d: expected 1 to %d", o.days, maxLoadDays).withHint("see `carillon load --help`")
+	}
+	at := a.now()
+	if o.from != "" {
+		var err error
+		if at, err = parseTime("--from", o.from); err != nil {
+			return err
+		}
 	}
 	s, err := a.schedule()
 	if err != nil {
@@ -69,7 +81,7 @@ func (a *app) showLoad(ctx context.Context, o loadOptions, names []string) error
 			return fail(exitUsage, "--timezone: %w", err)
 		}
 	}
-	from := hourOf(a.now(), loc)
+	from := hourOf(at, loc)
 	d := forecast.NewDensity(chosen, from, int(from.AddDate(0, 0, o.days).Sub(from)/time.Minute))
 	x, err := a.experience(ctx, d.Ticking)
 	if err != nil {
