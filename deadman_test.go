@@ -100,6 +100,7 @@ func (r *rig) lead(t *testing.T) (stop func()) {
 	go func() {
 		done <- r.beside(ctx, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 	}()
+	time.Sleep(250 * time.Millisecond) // it looks at whole seconds, the test never does
 	return func() { cancel(); require.ErrorIs(t, <-done, context.Canceled) }
 }
 
