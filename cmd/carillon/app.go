@@ -101,7 +101,7 @@ func (a *app) root() *cobra.Command {
 		}},
 		{"Look", []*cobra.Command{
 			a.jobsCommand(), a.runsCommand(), a.runCommand(), a.logsCommand(),
-			a.ledgerCommand(), a.nodesCommand(), a.watchCommand(), a.healthcheckCommand(),
+			a.ledgerCommand(), a.nodesCommand(), a.watchCommand(), a.healthcheckCommand(), a.doctorCommand(),
 		}},
 		{"Check, without Redis", []*cobra.Command{a.validateCommand(), a.nextCommand(), a.explainCommand(), a.planCommand(), a.loadCommand(), a.schemaCommand()}},
 		{"Come from elsewhere", []*cobra.Command{a.importCommand()}},

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"carillon/internal/redisstore"
 	"carillon/jobs"
 )
 
@@ -27,6 +28,7 @@ type fakeStore struct {
 	ticks    []time.Time // what was asked of Backfill
 	down     error       // every call fails with it
 	hopeless bool
+	facts    redisstore.Facts
 	page     int // chunks a page; 0: all
 	reads    int // of the log
 	batches  []fakeBatch
@@ -85,6 +87,10 @@ func (f *fakeStore) Nodes(context.Context) ([]jobs.Node, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.nodes, f.down
+}
+
+func (f *fakeStore) Facts(context.Context) (redisstore.Facts, error) {
+	return f.facts, f.down
 }
 
 func (f *fakeStore) ReadLog(_ context.Context, _, after string) ([]jobs.LogChunk, error) {

@@ -36,7 +36,13 @@ func TestScriptsWithARedis(t *testing.T) {
 	open := redistest.Real(t)
 	locked := redistest.Real(t, "--requirepass", "geheim")
 	replica := redistest.Real(t, "--replicaof", strings.ReplaceAll(hostPort(open), ":", " "))
-	runScripts(t, "redis", map[string]string{"REDIS": open, "OPEN": hostPort(open), "LOCKED": hostPort(locked), "REPLICA": replica})
+	evicts := redistest.Real(t, "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru")
+	keeps := redistest.Real(t, "--appendonly", "yes")
+	looker := redistest.Real(t,
+		"--user", "looker", "on", ">word", "~*", "&*", "+@all", "-info", "-config", "-scan", "-acl",
+		"--user", "reader", "on", ">word", "~*", "&*", "+@read", "+@connection", "+info", "+time", "+acl")
+	runScripts(t, "redis", map[string]string{"REDIS": open, "OPEN": hostPort(open), "LOCKED": hostPort(locked), "REPLICA": replica,
+		"EVICTS": evicts, "KEEPS": keeps, "LOOKER": hostPort(looker)})
 }
 
 func hostPort(url string) string {

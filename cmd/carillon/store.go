@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"carillon/internal/redisstore"
 	"carillon/jobs"
 )
 
@@ -27,6 +28,8 @@ type store interface {
 	Pause(ctx context.Context, job, by, note string) (was jobs.Pause, fresh bool, err error)
 	Resume(ctx context.Context, job, by string) (was jobs.Pause, paused bool, err error)
 	Paused(ctx context.Context) (map[string]jobs.Pause, error)
+	// Facts are what doctor judges by.
+	Facts(ctx context.Context) (redisstore.Facts, error)
 	// Hopeless reports whether err stays as long as nobody mends something:
 	// a wrong password, say, in contrast to a Redis that restarts.
 	Hopeless(err error) bool

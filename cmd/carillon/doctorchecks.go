@@ -1,0 +1,502 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"carillon/internal/redisstore"
+	"carillon/jobs"
+)
+
+// weight is how much a finding matters.
+type weight string
+
+const (
+	problem weight = "problem" // exit code 1
+	warning weight = "warning"
+	aside   weight = "note"
+)
+
+var weights = []weight{problem, warning, aside}
+
+// finding is one thing that is not as it should be.
+type finding struct {
+	ID      string `json:"id"`
+	Weight  weight `json:"weight"`
+	Subject string `json:"subject"` // what it is about: a node, a run, a setting
+	Message string `json:"message"` // what it means
+	Mend    string `json:"mend"`    // the line that mends it
+}
+
+// check is one question to the patient.
+type check struct {
+	id, asks string
+	can      func(p patient) bool // whether there is an answer at all; nil: always
+	ask      func(p patient) []finding
+}
+
+// checks are made in this order.
+var checks = []check{
+	{"version", "Redis is older than 6.2", hasInfo, checkVersion},
+	{"role", "this Redis is a replica and takes no writes", hasInfo, checkRole},
+	{"eviction", "Redis may throw keys away when memory is short", hasInfo, checkEviction},
+	{"memory", "Redis is close to maxmemory", hasInfo, checkMemory},
+	{"persistence", "a restart of Redis loses what it was told", hasInfo, checkPersistence},
+	{"disk", "Redis cannot write its disk", hasInfo, checkDisk},
+	{"replica_lag", "a replica is behind or not connected", hasInfo, checkReplicas},
+	{"clients", "Redis is close to maxclients, or refused some", hasInfo, checkClients},
+	{"latency", "Redis answers slowly", nil, checkLatency},
+	{"rights", "the Redis user lacks a command that carillon uses", hasRights, checkRights},
+	{"no_expiry", "keys that should expire never will", couldScan, checkExpiry},
+	{"host_clock", "the clock of this host is off", nil, checkHostClock},
+	{"node_clock", "the clock of a node is off", hasNodes, checkNodeClocks},
+	{"no_node", "no node is live", nil, checkNoNode},
+	{"no_leader", "nodes live and none leads", hasNodes, checkNoLeader},
+	{"duplicate_name", "two live nodes have one name", hasNodes, checkNamesakes},
+	{"schedule_differs", "the nodes run different schedules", hasNodes, checkDigests},
+	{"zoneinfo_differs", "the nodes have different zone databases", hasNodes, checkZoneinfo},
+	{"version_differs", "the nodes run different versions of carillon", hasNodes, checkVersions},
+	{"file", "the schedule file is bad", nil, checkFile},
+	{"file_differs", "no live node runs the schedule file that is here", hasFileAndNodes, checkFileDiffers},
+	{"unserved_job", "no live node has the labels or the pool of a job", hasFileAndNodes, checkUnservedJobs},
+	{"unroutable", "runs wait that no live node serves", nil, checkRoutes},
+	{"waiting_long", "runs wait for more than 10 minutes", readRuns, checkWaiting},
+	{"lease_expired", "a run's lease or back-off is long over", nil, checkOverdue},
+	{"rollback_failed", "a rollback failed and waits for a person", readRuns, checkUnrolled},
+	{"paused", "a job is paused", nil, checkPaused},
+	{"embedded", "this is the embedded development server", nil, checkEmbedded},
+	{"not_allowed", "what doctor could not ask", nil, checkRefused},
+}
+
+// diagnose makes every check that can be made. nothing are those that were made
+// and found nothing.
+func diagnose(p patient) (findings []finding, nothing []string) {
+	findings, nothing = []finding{}, []string{}
+	for _, c := range checks {
+		if c.can != nil && !c.can(p) {
+			continue
+		}
+		found := c.ask(p)
+		for _, f := range found {
+			f.ID = c.id
+			findings = append(findings, f)
+		}
+		if len(found) == 0 {
+			nothing = append(nothing, c.id)
+		}
+	}
+	slices.SortStableFunc(findings, func(a, b finding) int {
+		return slices.Index(weights, a.Weight) - slices.Index(weights, b.Weight)
+	})
+	return findings, nothing
+}
+
+// hasInfo wants a field that only a real Redis answers.
+func hasInfo(p patient) bool         { return p.Info["role"] != "" && p.Info["maxmemory_policy"] != "" }
+func hasNodes(p patient) bool        { return len(p.Nodes) > 0 }
+func hasFileAndNodes(p patient) bool { return p.schedule != nil && hasNodes(p) }
+func readRuns(p patient) bool        { return p.RunsUnread == "" }
+func couldScan(p patient) bool       { return !refused(p, "SCAN") }
+func hasRights(p patient) bool {
+	return !refused(p, "ACL WHOAMI") && !refused(p, "ACL DRYRUN")
+}
+
+func refused(p patient, command string) bool {
+	return slices.ContainsFunc(p.Refused, func(r redisstore.Refusal) bool { return r.Command == command })
+}
+
+func one(w weight, subject, mend, message string, args ...any) []finding {
+	return []finding{{Weight: w, Subject: subject, Mend: mend, Message: fmt.Sprintf(message, args...)}}
+}
+
+func infoInt(info map[string]string, key string) int64 {
+	n, _ := strconv.ParseInt(info[key], 10, 64)
+	return n
+}
+
+func serverVersion(info map[string]string) string {
+	if v := info["valkey_version"]; v != "" {
+		return "(Valkey) " + v
+	}
+	return info["redis_version"]
+}
+
+func checkVersion(p patient) []finding {
+	v := p.Info["redis_version"]
+	major, rest, _ := strings.Cut(v, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	a, err := strconv.Atoi(major)
+	b, _ := strconv.Atoi(minor)
+	if err != nil || a > 6 || a == 6 && b >= 2 {
+		return nil
+	}
+	return one(problem, "Redis "+v, "install Redis 6.2 or newer", "carillon's scripts use commands of Redis 6.2; they fail here")
+}
+
+func checkRole(p patient) []finding {
+	if p.Info["role"] == "master" {
+		return nil
+	}
+	return one(problem, p.Info["role"], "point --redis at the master"+masterOf(p.Info),
+		"this Redis is a read-only copy: nothing can be queued, claimed or finished on it")
+}
+
+func masterOf(info map[string]string) string {
+	if info["master_host"] == "" {
+		return ""
+	}
+	return ", " + info["master_host"] + ":" + info["master_port"]
+}
+
+func checkEviction(p patient) []finding {
+	policy := p.Info["maxmemory_policy"]
+	mend := "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"
+	switch {
+	case policy == "noeviction":
+		if n := infoInt(p.Info, "evicted_keys"); n > 0 {
+			return one(warning, count(int(n), "evicted key"), "compare `carillon ledger JOB` with what should have run; CONFIG RESETSTAT clears the count",
+				"this Redis has thrown keys away since it started, before its policy was noeviction; they may have been carillon's")
+		}
+		return nil
+	case infoInt(p.Info, "maxmemory") == 0:
+		return one(warning, "maxmemory-policy "+policy, mend, "once maxmemory is set, Redis throws away keys when memory is short, and each may be a run; now no limit is set")
+	default:
+		return one(problem, "maxmemory-policy "+policy, mend, "when memory is short Redis throws keys away without a word; an evicted key is a lost run")
+	}
+}
+
+func checkMemory(p patient) []finding {
+	used, limit := infoInt(p.Info, "used_memory"), infoInt(p.Info, "maxmemory")
+	if limit == 0 || used*100 < limit*80 {
+		return nil
+	}
+	w := warning
+	if used*100 >= limit*95 {
+		w = problem
+	}
+	return one(w, fmt.Sprintf("%s of %s", sizeWords(used), sizeWords(limit)), "redis-cli CONFIG SET maxmemory "+strconv.FormatInt(2*limit, 10)+", or free memory",
+		"at maxmemory nothing new is queued; attempts that run can still end")
+}
+
+func checkPersistence(p patient) []finding {
+	if p.Info["aof_enabled"] == "1" {
+		return nil
+	}
+	mend := "redis-cli CONFIG SET appendonly yes, and the same in redis.conf"
+	switch {
+	case p.Save == nil:
+		return one(warning, "appendonly no", mend, "a crash of Redis loses what was written since its last snapshot, if it makes any")
+	case *p.Save == "":
+		return one(warning, "appendonly no, save off", mend, "Redis keeps nothing on disk: after a restart every queue, run, cursor and history is gone")
+	default:
+		return one(warning, "appendonly no", mend, "a crash of Redis loses what was written since its last snapshot (save %s): runs in that window may repeat or be missed", *p.Save)
+	}
+}
+
+func checkDisk(p patient) []finding {
+	var found []finding
+	for _, f := range []string{"rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status"} {
+		if status := p.Info[f]; status != "" && status != "ok" {
+			found = append(found, one(problem, f+" "+status, "free space on the disk of Redis and read its log, then redis-cli BGSAVE",
+				"Redis could not write its disk; by default it then refuses every write")...)
+		}
+	}
+	return found
+}
+
+func checkReplicas(p patient) []finding {
+	var found []finding
+	for i := range infoInt(p.Info, "connected_slaves") {
+		fields := map[string]string{}
+		for part := range strings.SplitSeq(p.Info[fmt.Sprintf("slave%d", i)], ",") {
+			k, v, _ := strings.Cut(part, "=")
+			fields[k] = v
+		}
+		lag, _ := strconv.Atoi(fields["lag"])
+		if fields["state"] == "online" && lag < 10 {
+			continue
+		}
+		found = append(found, one(warning, fields["ip"]+":"+fields["port"], "look at the log of that replica and at the network between the two",
+			"state %s, silent for %d s: a fail-over to it loses what it has not got", cmp.Or(fields["state"], "unknown"), lag)...)
+	}
+	return found
+}
+
+func checkClients(p patient) []finding {
+	now, limit := infoInt(p.Info, "connected_clients"), infoInt(p.Info, "maxclients")
+	if limit > 0 && now*100 >= limit*80 {
+		return one(warning, fmt.Sprintf("%d of %d clients", now, limit), "redis-cli CONFIG SET maxclients "+strconv.FormatInt(2*limit, 10), "at maxclients Redis refuses connections, and a node that cannot connect loses its leases")
+	}
+	if n := infoInt(p.Info, "rejected_connections"); n > 0 {
+		return one(aside, count(int(n), "rejected connection"), "redis-cli CONFIG SET maxclients N, if it goes on; CONFIG RESETSTAT clears the count", "since it started this Redis has refused connections because there were too many")
+	}
+	return nil
+}
+
+func checkLatency(p patient) []finding {
+	if p.PingMedian < 20*time.Millisecond && p.PingMax < 500*time.Millisecond {
+		return nil
+	}
+	return one(warning, fmt.Sprintf("%.1f ms, at most %.1f", inMillis(p.PingMedian), inMillis(p.PingMax)), "redis-cli --latency, redis-cli SLOWLOG GET, and a Redis that is nearer",
+		"20 PINGs from here took this long: every start and end of a run waits for Redis")
+}
+
+func checkRights(p patient) []finding {
+	if len(p.Denied) == 0 {
+		return nil
+	}
+	return one(problem, strings.Join(p.Denied, " "), "give the user the ACL line of docs/redis.md, section Least privilege", "this Redis user may not use a command that carillon or its scripts need, on the keys of this namespace")
+}
+
+func checkExpiry(p patient) []finding {
+	var found []finding
+	for _, f := range p.Families {
+		if f.Eternal > 0 {
+			found = append(found, one(warning, ":"+f.Name, "find out who writes there; then redis-cli PEXPIRE '"+f.Example+"' 86400000",
+				"%s of a sample should have a lifetime and none is set, such as %s: memory that is never given back", count(f.Eternal, "key"), f.Example)...)
+		}
+	}
+	return found
+}
+
+func clockOff(d time.Duration) bool { return d.Abs() > time.Second }
+
+func checkHostClock(p patient) []finding {
+	if !clockOff(p.HostOffset) {
+		return nil
+	}
+	return one(warning, fmt.Sprintf("%+d ms", p.HostOffset.Milliseconds()), "let NTP set the clocks of this host and of Redis: timedatectl set-ntp true",
+		"the clock of this host differs from that of Redis. Ticks go by the clock of Redis; logs and commands see the other")
+}
+
+func checkNodeClocks(p patient) []finding {
+	var found []finding
+	for _, n := range p.Nodes {
+		if clockOff(n.ClockOffset) {
+			found = append(found, one(warning, fmt.Sprintf("%s %+d ms", n.Name, n.ClockOffset.Milliseconds()), "on the host of "+n.Name+": timedatectl set-ntp true",
+				"its clock differs from that of Redis. Ticks go by the clock of Redis; the commands it runs see its own")...)
+		}
+	}
+	return found
+}
+
+func checkNoNode(p patient) []finding {
+	switch {
+	case len(p.Nodes) > 0:
+		return nil
+	case p.Cursors > 0:
+		return one(problem, "", "carillon up", "jobs were scheduled here (%s) and no node lives: nothing fires and nothing runs", count(p.Cursors, "job"))
+	default:
+		return one(aside, "", "carillon up", "no node lives, and none has scheduled anything in this namespace yet")
+	}
+}
+
+func checkNoLeader(p patient) []finding {
+	if p.Led {
+		return nil
+	}
+	return one(problem, "", "start one node without --no-lead, and read the logs of the others", "%s and nobody leads: no tick is queued", liveWords(len(p.Nodes)))
+}
+
+func liveWords(n int) string {
+	if n == 1 {
+		return "1 node lives"
+	}
+	return fmt.Sprintf("%d nodes live", n)
+}
+
+func checkNamesakes(p patient) []finding {
+	var found []finding
+	for _, name := range p.Namesakes {
+		found = append(found, one(problem, name, "give each node its own --node NAME", "two live processes use this node name: each overwrites what the other says of itself")...)
+	}
+	return found
+}
+
+// spread says which nodes have which value, when they differ.
+func spread(nodes []jobs.Node, of func(jobs.Node) string) string {
+	having := map[string][]string{}
+	for _, n := range nodes {
+		v := cmp.Or(of(n), "unknown")
+		having[v] = append(having[v], n.Name)
+	}
+	if len(having) < 2 {
+		return ""
+	}
+	var parts []string
+	for _, v := range slices.Sorted(maps.Keys(having)) {
+		parts = append(parts, v+" ("+someOf(having[v])+")")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func someOf(names []string) string {
+	if len(names) > 5 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:5], ", "), len(names)-5)
+	}
+	return strings.Join(names, ", ")
+}
+
+func checkDigests(p patient) []finding {
+	if s := spread(p.Nodes, func(n jobs.Node) string { return n.Digest }); s != "" {
+		return one(warning, s, "bring one schedule file to all nodes; they reload it by themselves", "the nodes run different schedules: what fires depends on who leads. During a roll-out this passes")
+	}
+	return nil
+}
+
+func checkZoneinfo(p patient) []finding {
+	if s := spread(p.Nodes, func(n jobs.Node) string { return n.Zoneinfo }); s != "" {
+		return one(warning, s, "one version of carillon on all nodes, with the same --zoneinfo", "the nodes compute times with different zone databases: a new leader may fire a job at another hour")
+	}
+	return nil
+}
+
+func checkVersions(p patient) []finding {
+	if s := spread(p.Nodes, func(n jobs.Node) string { return n.Version }); s != "" {
+		return one(aside, s, "finish the roll-out", "the nodes run different versions of carillon")
+	}
+	return nil
+}
+
+func checkFile(p patient) []finding {
+	if p.fileError == "" {
+		return nil
+	}
+	return one(warning, "", "carillon validate", "%s: nodes that have this file keep their old schedule, and a new node does not start", p.fileError)
+}
+
+func checkFileDiffers(p patient) []finding {
+	if slices.ContainsFunc(p.Nodes, func(n jobs.Node) bool { return n.Digest == p.schedule.Digest }) {
+		return nil
+	}
+	return one(aside, p.schedule.Digest, "bring this file to the nodes, or give -f with the one they have", "no live node runs the schedule file that is here")
+}
+
+func checkUnservedJobs(p patient) []finding {
+	asking := map[string][]string{}
+	for _, j := range p.schedule.Jobs {
+		if j.Enabled && !slices.ContainsFunc(p.Nodes, func(n jobs.Node) bool { return j.Serves(n.Pool, n.Labels) }) {
+			asking[j.Route()] = append(asking[j.Route()], j.Name)
+		}
+	}
+	var found []finding
+	for _, route := range slices.Sorted(maps.Keys(asking)) {
+		found = append(found, one(warning, someOf(asking[route]), upFor(route), "no live node has %s: their runs will wait, and fail after unroutable_after", route)...)
+	}
+	return found
+}
+
+// upFor is how a node is started that serves a route.
+func upFor(route string) string {
+	words := "carillon up"
+	for part := range strings.SplitSeq(route, ",") {
+		if pool, ok := strings.CutPrefix(part, "pool="); ok {
+			words += " --pool " + pool
+		} else if part != jobs.AnyRoute {
+			words += " --label " + part
+		}
+	}
+	return words
+}
+
+func checkRoutes(p patient) []finding {
+	var found []finding
+	for _, r := range p.Routes {
+		served := slices.ContainsFunc(p.Nodes, func(n jobs.Node) bool { return slices.Contains(n.Routes, r.Name) })
+		if !served && !(r.Name == jobs.AnyRoute && len(p.Nodes) > 0) {
+			found = append(found, one(problem, r.Name, upFor(r.Name), "%s on this route and no live node serves it", waitWords(r.Waiting))...)
+		}
+	}
+	return found
+}
+
+func waitWords(n int) string {
+	if n == 1 {
+		return "1 run waits"
+	}
+	return fmt.Sprintf("%d runs wait", n)
+}
+
+const waitsLong = 10 * time.Minute
+
+func checkWaiting(p patient) []finding {
+	var old []jobs.Run
+	for _, r := range p.Queued {
+		if p.At.Sub(r.QueuedAt) > waitsLong && !r.QueuedAt.IsZero() {
+			old = append(old, r)
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
+	oldest := slices.MinFunc(old, func(a, b jobs.Run) int { return a.QueuedAt.Compare(b.QueuedAt) })
+	return one(warning, oldest.ID, "carillon run "+oldest.ID+", then more --slots or nodes, or carillon cancel",
+		"%s for more than 10 minutes; this one has for %s%s", waitWords(len(old)), p.At.Sub(oldest.QueuedAt).Round(time.Second), because(oldest.Reason))
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
+}
+
+func checkOverdue(p patient) []finding {
+	var found []finding
+	for _, o := range p.Overdue {
+		late := p.At.Sub(o.Due).Round(time.Second)
+		switch o.Status {
+		case jobs.Running, jobs.RollingBack:
+			found = append(found, one(problem, o.Run, "see that a node leads (carillon nodes) and read its log; then carillon cancel "+o.Run,
+				"%s on %s, and its lease ended %s ago: nobody has taken it over", o.Status, cmp.Or(o.Node, "no node"), late)...)
+		default:
+			found = append(found, one(warning, o.Run, "see that a node leads: carillon nodes", "%s, and was to be looked at %s ago", cmp.Or(string(o.Status), "without a record"), late)...)
+		}
+	}
+	return found
+}
+
+func checkUnrolled(p patient) []finding {
+	var found []finding
+	for _, r := range p.Unrolled {
+		w := problem
+		if p.At.Sub(r.FinishedAt) > 24*time.Hour {
+			w = warning
+		}
+		found = append(found, one(w, r.ID, "mend what its undo needs, then carillon rollback "+r.ID,
+			"its rollback failed: %s left to undo (%s)", count(len(r.Rollback), "step"), someOf(r.Rollback))...)
+	}
+	return found
+}
+
+func checkPaused(p patient) []finding {
+	var found []finding
+	for _, job := range slices.Sorted(maps.Keys(p.Paused)) {
+		was := p.Paused[job]
+		found = append(found, one(aside, job, "carillon resume "+job, "paused since %s by %s%s: its ticks are skipped", was.Since.UTC().Format(time.DateTime), cmp.Or(was.By, "somebody"), because(was.Note))...)
+	}
+	return found
+}
+
+func checkEmbedded(p patient) []finding {
+	if !p.embedded {
+		return nil
+	}
+	return one(aside, "", "carillon up --redis redis://HOST:PORT/0", "the embedded server is for development: it is in memory, and gone with the node that started it")
+}
+
+func checkRefused(p patient) []finding {
+	var found []finding
+	for _, r := range p.Refused {
+		found = append(found, one(aside, r.Command, "carillon doctor --redis with a user who may", "not allowed to look, so what needs it was not checked: %s", r.Why)...)
+	}
+	if p.RunsUnread != "" {
+		found = append(found, one(aside, "runs", "use the newest version of carillon that writes here", "runs could not be read: %s", p.RunsUnread)...)
+	}
+	return found
+}
