@@ -118,7 +118,7 @@ func (a *app) showDoctor(w io.Writer, v doctorView) error {
 			fmt.Fprintf(&b, " of %s", sizeWords(r.MaxMemory))
 		}
 	}
-	fmt.Fprintf(&b, ", answers in %.1f ms (max %.1f)\n", r.PingMS, r.PingMaxMS)
+	fmt.Fprintf(&b, ", answers in %.2f ms (max %.2f)\n", r.PingMS, r.PingMaxMS)
 	if len(r.Keys) > 0 {
 		var parts []string
 		for _, k := range r.Keys[:min(5, len(r.Keys))] {
