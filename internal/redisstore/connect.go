@@ -1,13 +1,16 @@
 package redisstore
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,12 +26,28 @@ var (
 	tlsParameters = []string{"ca", "cert", "key", "server_name", "skip_verify"}
 )
 
+// target is where an address leads.
+type target struct {
+	*redis.Options
+	sentinels []string // host:port; empty: Options has the address of Redis itself
+	master    string   // what the sentinels call it
+}
+
+// name is the address for people, without credentials.
+func (t *target) name() string {
+	if t.sentinels == nil {
+		return t.Addr
+	}
+	return t.master + " of the sentinels " + strings.Join(t.sentinels, ",")
+}
+
 // parseURL reads an address. What it says of a bad one never has a password in it.
 //
 //	redis://[USER:PASSWORD@]HOST:PORT/DB
 //	rediss://…?ca=FILE&cert=FILE&key=FILE&server_name=NAME
 //	unix://[USER:PASSWORD@]/PATH?db=DB
-func parseURL(raw string) (*redis.Options, error) {
+//	redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/MASTER/DB
+func parseURL(raw string) (*target, error) {
 	if raw == "" {
 		return nil, errors.New("redis address is empty: expected redis://HOST:PORT/DB")
 	}
@@ -38,7 +57,7 @@ func parseURL(raw string) (*redis.Options, error) {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("redis address %s: "+format, append([]any{Redact(raw)}, args...)...)
 	}
-	malformed := bad("expected redis://[USER:PASSWORD@]HOST:PORT/DB, rediss://… or unix:///PATH")
+	malformed := bad("expected redis://[USER:PASSWORD@]HOST:PORT/DB, rediss://…, unix:///PATH or redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB")
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, malformed // their words quote the URL
@@ -71,12 +90,19 @@ func parseURL(raw string) (*redis.Options, error) {
 		q.Del(ours)
 	}
 	u.RawQuery = q.Encode()
+	t := new(target)
+	if u.Scheme == "redis+sentinel" {
+		if !t.takeSentinels(u) {
+			return nil, malformed
+		}
+	}
 	o, err := redis.ParseURL(u.String())
 	if err != nil {
 		return nil, malformed
 	}
+	t.Options = o
 	if o.TLSConfig == nil {
-		return o, nil
+		return t, nil
 	}
 	o.TLSConfig.MinVersion = tls.VersionTLS12
 	if name != "" {
@@ -85,7 +111,26 @@ func parseURL(raw string) (*redis.Options, error) {
 	if (files.cert == "") != (files.key == "") {
 		return nil, bad("cert and key belong together: give both, or neither")
 	}
-	return o, files.use(o.TLSConfig)
+	if err := files.use(o.TLSConfig); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// takeSentinels takes the sentinels and the name of the master off the URL, and
+// leaves the address of a plain Redis.
+func (t *target) takeSentinels(u *url.URL) bool {
+	for _, host := range strings.Split(u.Host, ",") {
+		name, port, found := strings.Cut(host, ":")
+		if _, err := strconv.ParseUint(port, 10, 16); !found || name == "" || err != nil {
+			return false
+		}
+		t.sentinels = append(t.sentinels, net.JoinHostPort(name, port))
+	}
+	master, db, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	t.master = master
+	u.Scheme, u.Host, u.Path = "redis", t.sentinels[0], "/"+db
+	return master != ""
 }
 
 // Redact returns an address without its password, and without the values of
@@ -98,6 +143,7 @@ func Redact(raw string) string {
 			return "redis://***@" + raw[at+1:]
 		}
 		if err != nil {
+			raw, _, _ = strings.Cut(raw, "?")
 			return raw
 		}
 	}
@@ -172,8 +218,8 @@ func isPathError(err error) bool {
 // client applies the settings that keep go-redis honest: no retries of its own
 // (they repeat mutating calls), deadlines from the context, no extra commands on
 // connect and no lookups in the constructor.
-func client(base *redis.Options, io time.Duration, pool int) *redis.Client {
-	o := *base
+func client(t *target, io time.Duration, pool int) *redis.Client {
+	o := *t.Options
 	o.Protocol = 2
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -186,5 +232,38 @@ func client(base *redis.Options, io time.Duration, pool int) *redis.Client {
 	o.PoolSize = pool
 	o.PoolTimeout = io
 	o.PipelinePoolSize = -1
-	return redis.NewClient(&o)
+	if t.sentinels == nil {
+		return redis.NewClient(&o)
+	}
+	c := redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: t.master, SentinelAddrs: t.sentinels, Dialer: o.Dialer,
+		Username: o.Username, Password: o.Password, DB: o.DB, ClientName: o.ClientName,
+		Protocol: o.Protocol, DisableIdentity: o.DisableIdentity, MaxRetries: o.MaxRetries,
+		ContextTimeoutEnabled: o.ContextTimeoutEnabled, DialTimeout: io, ReadTimeout: io, WriteTimeout: io, DialerRetries: o.DialerRetries,
+		PoolSize: pool, PoolTimeout: io, PipelinePoolSize: o.PipelinePoolSize,
+		ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
+	})
+	c.AddHook(sentinelErrors{t})
+	return c
+}
+
+// sentinelErrors names what the sentinels answered. "I do not know that master" is
+// redis.Nil on their side, which would be read as "no such key" on ours.
+type sentinelErrors struct{ *target }
+
+func (h sentinelErrors) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if errors.Is(err, redis.Nil) {
+			return nil, &Error{Op: "ask the sentinels", Class: Down, Err: fmt.Errorf("no master %q", h.master),
+				Hint: "is the name after the address of the sentinels the one that they monitor?"}
+		}
+		return conn, err
+	}
+}
+
+func (sentinelErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (sentinelErrors) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }

@@ -37,6 +37,12 @@ func TestTLSWithAnOwnCAAndAClientCertificate(t *testing.T) {
 	require.NoError(t, s.CheckWritable(ctx))
 	require.Equal(t, addr, s.Addr())
 
+	believing, err := Open(Options{URL: tlsURL(addr, "skip_verify", "true", "cert", cert, "key", key, "client_name", "believer")})
+	require.NoError(t, err)
+	defer believing.Close()
+	require.NoError(t, believing.Ping(ctx), "any certificate")
+	require.Contains(t, s.cmd.ClientList(ctx).Val(), "name=believer ")
+
 	for _, c := range []struct{ name, url, says string }{
 		{"another CA", tlsURL(addr, "ca", other.File, "cert", cert, "key", key, "server_name", "redis.test"), "the certificate of this Redis is not what ca= and server_name="},
 		{"the CAs of the host", tlsURL(addr, "cert", cert, "key", key, "server_name", "redis.test"), "the certificate of this Redis is not what ca= and server_name="},
@@ -130,6 +136,14 @@ func TestBadParametersOfAnAddress(t *testing.T) {
 		{tlsURL("h:1", "cert", cert), "cert and key belong together", Unclassified},
 		{"unix://:hunter2@run/redis.sock", "the absolute path of a socket", Unclassified},
 		{"unix://:hunter2@", "the absolute path of a socket", Unclassified},
+		{"redis+sentinel://:hunter2@a:1,b:2", "redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB", Unclassified},
+		{"redis+sentinel://:hunter2@a:1,b:x/main", "redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB", Unclassified},
+		{"redis+sentinel://:hunter2@a:1,b/main", "redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB", Unclassified},
+		{"redis+sentinel://:hunter2@a,b:1/main", "redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB", Unclassified},
+		{"redis://h:x?password=hunter2", "expected redis://", Unclassified},
+		{"redis+sentinel://:hunter2@a:1,,b/main", "redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB", Unclassified},
+		{"redis+sentinel://:hunter2@a:1/main/one", "redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB", Unclassified},
+		{"redis+sentinel://:hunter2@a:1/main?ca=x", "parameter ca goes with rediss:// (TLS) alone", Unclassified},
 		{tlsURL("h:1", "ca", missing), missing + ": no such file", Fatal},
 		{tlsURL("h:1", "ca", key), key + ": no certificate in PEM form there", Fatal},
 		{tlsURL("h:1", "cert", missing, "key", key), missing + ": no such file", Fatal},
@@ -143,6 +157,17 @@ func TestBadParametersOfAnAddress(t *testing.T) {
 	}
 }
 
+func TestAddressesOfSentinels(t *testing.T) {
+	target, err := parseURL("redis+sentinel://u:hunter2@a:1,b:26379/main/3")
+	require.NoError(t, err)
+	require.Equal(t, []string{"a:1", "b:26379"}, target.sentinels)
+	require.Equal(t, "main", target.master)
+	require.Equal(t, 3, target.DB)
+	require.Equal(t, "u", target.Username)
+	require.Equal(t, "hunter2", target.Password)
+	require.Equal(t, "main of the sentinels a:1,b:26379", target.name())
+}
+
 func TestRedactedAddresses(t *testing.T) {
 	for raw, want := range map[string]string{
 		"redis://u:hunter2@h:1/0":                         "redis://u:xxxxx@h:1/0",
@@ -150,6 +175,7 @@ func TestRedactedAddresses(t *testing.T) {
 		"redis://h:1?db=1&password=hunter2":               "redis://h:1?db=1&password=xxxxx",
 		"redis://h:1?password=hunter2%":                   "redis://h:1?xxxxx",
 		"unix://u:hunter2@/run/redis.sock?db=1":           "unix://u:xxxxx@/run/redis.sock?db=1",
+		"redis+sentinel://:hunter2@a:1,b:2/main/0":        "redis+sentinel://:xxxxx@a:1,b:2/main/0",
 		"redis://u/hunter2@h:1":                           "redis://***@h:1",
 		"redis://u:hunter2/x@h:1":                         "redis://***@h:1",
 		"redis://u:hunt%er2@h:1":                          "redis://***@h:1",

@@ -35,6 +35,7 @@ type Store struct {
 	keys  keys
 	log   *slog.Logger
 	clock *clock
+	addr  string
 
 	cmd   *redis.Client // scripts and reads
 	lead  *redis.Client // the lock alone, so that nothing queues before a renewal
@@ -75,6 +76,7 @@ func Open(opts Options) (*Store, error) {
 		opts:    opts,
 		keys:    newKeys(opts.Namespace),
 		log:     opts.Logger,
+		addr:    base.name(),
 		clock:   newClock(opts.Lease / 6),
 		vacant:  make(chan struct{}, 1),
 		cancels: make(chan string, 256),
@@ -99,7 +101,7 @@ type quiet struct{}
 func (quiet) Printf(context.Context, string, ...any) {}
 
 // Addr is the Redis address without credentials, for people.
-func (s *Store) Addr() string { return s.cmd.Options().Addr }
+func (s *Store) Addr() string { return s.addr }
 
 // What the schedule file says when it says nothing; the same as in jobs.
 const (

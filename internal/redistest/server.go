@@ -41,6 +41,28 @@ func StartReal(t testing.TB, args ...string) *Server {
 	return s
 }
 
+// StartSentinel starts a sentinel with this configuration file, which it rewrites.
+func StartSentinel(t testing.TB, file string) *Server {
+	t.Helper()
+	bin := binary(t)
+	var err error
+	for range 4 { // somebody else may take the port
+		s := &Server{bin: bin, dir: filepath.Dir(file), sentinel: file}
+		if s.addr, err = freeAddr(); err != nil {
+			break
+		}
+		if err = s.launch(); err == nil {
+			t.Cleanup(s.Kill)
+			return s
+		}
+		if !errors.Is(err, errExited) {
+			break
+		}
+	}
+	t.Fatalf("redistest: %v", err)
+	return nil
+}
+
 // Server is one redis-server process. Its methods may be called from any
 // goroutine; those that fail panic, since there is nothing a test could do.
 type Server struct {
@@ -48,6 +70,8 @@ type Server struct {
 	dir  string
 	addr string
 	args []string
+
+	sentinel string // the file of a sentinel
 
 	mu   sync.Mutex
 	proc *process // nil while there is none
@@ -156,6 +180,9 @@ func (s *Server) launch() error {
 		"--bind", host, "--port", port, "--dir", s.dir,
 		"--save", "", "--appendonly", "no", "--daemonize", "no",
 	}, s.args...)
+	if s.sentinel != "" {
+		args = []string{s.sentinel, "--sentinel", "--bind", host, "--port", port}
+	}
 	p, err := spawn(s.bin, args, filepath.Join(s.dir, "redis.log"))
 	if err != nil {
 		return err

@@ -1,0 +1,118 @@
+package carillon_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"carillon"
+	"carillon/internal/redistest"
+	"carillon/jobs"
+)
+
+// A node that asks sentinels goes on at the new master, and runs each tick once.
+// The master refuses writes when it has no replica (min-replicas-to-write): without
+// that, what it takes after its replica has been promoted is lost.
+func TestANodeFollowsItsSentinels(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	master := redistest.StartReal(t, "--requirepass", "hunter2", "--masterauth", "hunter2",
+		"--repl-diskless-sync-delay", "0")
+	host, port, err := net.SplitHostPort(master.Addr())
+	require.NoError(t, err)
+	connect := func(addr, password string) *redis.Client {
+		c := redis.NewClient(&redis.Options{Addr: addr, Password: password, Protocol: 2, DisableIdentity: true})
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	replica := redistest.StartReal(t, "--requirepass", "hunter2", "--masterauth", "hunter2", "--replicaof", host+" "+port,
+		"--min-replicas-to-write", "1", "--repl-diskless-sync-delay", "0")
+	c := connect(replica.Addr(), "hunter2")
+	require.Eventually(t, func() bool {
+		return strings.Contains(c.Info(ctx, "replication").Val(), "master_link_status:up")
+	}, time.Minute, 20*time.Millisecond)
+	require.NoError(t, connect(master.Addr(), "hunter2").ConfigSet(ctx, "min-replicas-to-write", "1").Err())
+
+	var addrs []string
+	var sentinels []*redis.Client
+	for i := range 3 {
+		file := filepath.Join(t.TempDir(), fmt.Sprintf("sentinel%d.conf", i))
+		require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf("sentinel monitor main %s %s 2\nsentinel auth-pass main hunter2\n"+
+			"sentinel down-after-milliseconds main 60000\n", host, port)), 0o600))
+		s := redistest.StartSentinel(t, file)
+		addrs = append(addrs, s.Addr())
+		sentinels = append(sentinels, connect(s.Addr(), ""))
+	}
+	sees := func(c *redis.Client, field, want string) bool {
+		m, err := c.Do(ctx, "SENTINEL", "MASTER", "main").StringSlice()
+		for i := 0; err == nil && i+1 < len(m); i += 2 {
+			if m[i] == field {
+				return m[i+1] == want
+			}
+		}
+		return false
+	}
+	for _, c := range sentinels {
+		require.Eventually(t, func() bool { return sees(c, "num-slaves", "1") && sees(c, "num-other-sentinels", "2") },
+			time.Minute, 50*time.Millisecond, "the sentinels find each other")
+	}
+
+	var rec recorder
+	url := "redis+sentinel://:hunter2@" + strings.Join(addrs, ",") + "/main/0"
+	n, stop := up(t, carillon.Options{Redis: url, Node: "a", Schedule: schedule(t, everySecond),
+		Funcs: map[string]carillon.Func{"beat": rec.handler("a")}})
+	require.NotContains(t, n.Status().Redis, "hunter2")
+	require.Eventually(t, func() bool { return len(rec.snapshot()) >= 3 }, time.Minute, 20*time.Millisecond)
+
+	ticks := len(rec.snapshot()) // not while a tick is on its way to the replica
+	require.Eventually(t, func() bool { return len(rec.snapshot()) > ticks }, time.Minute, time.Millisecond)
+	require.NoError(t, sentinels[0].Do(ctx, "SENTINEL", "FAILOVER", "main").Err())
+	require.Eventually(t, func() bool {
+		at, err := sentinels[1].Do(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main").StringSlice()
+		return err == nil && at[1] != port
+	}, time.Minute, 20*time.Millisecond, "another master")
+	before := len(rec.snapshot())
+	require.Eventually(t, func() bool { return len(rec.snapshot()) >= before+5 }, 2*time.Minute, 20*time.Millisecond)
+	stop()
+
+	var first, last time.Time
+	got := rec.snapshot()
+	for id, attempts := range got {
+		require.Len(t, attempts, 1, id)
+		at, err := time.Parse(jobs.TickLayout, strings.TrimPrefix(id, "beat@"))
+		require.NoError(t, err)
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+		if at.After(last) {
+			last = at
+		}
+	}
+	require.Len(t, got, int(last.Sub(first)/time.Second)+1, "no tick between the first and the last is missing")
+}
+
+func TestSentinelsThatDoNotKnowTheMaster(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	s := redistest.StartSentinel(t, file)
+	var log lines
+	n, err := carillon.New(carillon.Options{Redis: "redis+sentinel://:hunter2@" + s.Addr() + "/main", Node: "a", Schedule: schedule(t, everySecond),
+		Funcs: map[string]carillon.Func{"beat": func(context.Context, carillon.Run) error { return nil }}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	require.Eventually(t, func() bool { return log.has("is the name after the address of the sentinels") }, 30*time.Second, 10*time.Millisecond)
+	cancel()
+	require.NoError(t, <-done)
+	require.False(t, log.has("hunter2"))
+}
