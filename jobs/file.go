@@ -203,6 +203,10 @@ func readRedis(d *decoder, e entry, f *fileValue) {
 // redisDatabase is the path of a redis URL: nothing, or the number of a database.
 var redisDatabase = regexp.MustCompile(`^/?[0-9]{0,6}$`)
 
+// sentinelMaster is the path of a redis+sentinel URL: a name, and maybe the number
+// of a database.
+var sentinelMaster = regexp.MustCompile(`^/[^/]+(/[0-9]{0,6})?$`)
+
 // readRedisURL checks the form only; the store that dials knows the rest. The
 // URL may hold a password, so no message repeats it.
 func readRedisURL(d *decoder, e entry, f *fileValue) {
@@ -223,9 +227,13 @@ func readRedisURL(d *decoder, e entry, f *fileValue) {
 		d.problem(at, `redis.url names no socket; expected its absolute path, such as "unix:///run/redis.sock?db=0"`)
 	case u.Scheme == "unix":
 		f.schedule.Redis = s
+	case u.Scheme == "redis+sentinel" && (u.Host == "" || !sentinelMaster.MatchString(u.Path)):
+		d.problem(at, `redis.url names no sentinels or no master; expected one such as "redis+sentinel://host:26379,host:26379/mymaster/0"`)
+	case u.Scheme == "redis+sentinel":
+		f.schedule.Redis = s
 	case u.Scheme != "redis" && u.Scheme != "rediss":
-		d.problem(at, "redis.url begins with %q; expected redis://, rediss:// (TLS) or unix://%s", u.Scheme+"://",
-			didYouMean(u.Scheme, []string{"redis", "rediss", "unix"}))
+		d.problem(at, "redis.url begins with %q; expected redis://, rediss:// (TLS), unix:// or redis+sentinel://%s", u.Scheme+"://",
+			didYouMean(u.Scheme, []string{"redis", "rediss", "unix", "redis+sentinel"}))
 	case u.Hostname() == "":
 		d.problem(at, `redis.url names no host; expected one such as "redis://host:6379/0"`)
 	case !redisDatabase.MatchString(u.Path):

@@ -133,6 +133,7 @@ func TestAddressesHideTheirPasswords(t *testing.T) {
 		"redis://user:geheim@h:1/0":                  "redis://user:xxxxx@h:1/0",
 		"redis://h:1?password=geheim":                "redis://h:1?password=xxxxx",
 		"redis://user:gehe%zzim@h:1":                 "(an unreadable URL)",
+		"redis+sentinel://:geheim@a:1,b:2/main/0":    "redis+sentinel://:xxxxx@a:1,b:2/main/0",
 		"unix://user:geheim@/run/redis.sock?db=1":    "unix://user:xxxxx@/run/redis.sock?db=1",
 		"rediss://:geheim@redis.example.com:6380/12": "rediss://:xxxxx@redis.example.com:6380/12",
 	} {
