@@ -67,9 +67,9 @@ func (j *Job) BindParams(given map[string]string) (map[string]string, error) {
 
 func undeclared(name string, declared []string) string {
 	if len(declared) == 0 {
-		return fmt.Sprintf("param %q is not declared; the job declares no params", name)
+		return fmt.Sprintf("param %s is not declared; the job declares no params", quoted(name))
 	}
-	return fmt.Sprintf("param %q is not declared; declared: %s%s", name, strings.Join(declared, ", "), didYouMean(name, declared))
+	return fmt.Sprintf("param %s is not declared; declared: %s%s", quoted(name), strings.Join(declared, ", "), didYouMean(name, declared))
 }
 
 // unfit says why the parameter cannot have that value, or "".
