@@ -116,12 +116,22 @@ func decodeSteps(h map[string]string) []jobs.StepStatus {
 		}
 		list = append(list, at{toInt(f[0]), jobs.StepStatus{Name: name, Status: jobs.State(f[1]), StartedAt: fromMillis(toInt(f[2]))}})
 	}
-	slices.SortFunc(list, func(a, b at) int { return cmp.Compare(a.index, b.index) })
+	slices.SortFunc(list, func(a, b at) int { return cmp.Or(cmp.Compare(a.index, b.index), cmp.Compare(a.step.Name, b.step.Name)) })
 	steps := make([]jobs.StepStatus, len(list))
 	for i, a := range list {
 		steps[i] = a.step
 	}
 	return steps
+}
+
+// decodeNode reads a node's hash.
+func decodeNode(name string, h map[string]string) jobs.Node {
+	number := func(field string) int64 { n, _ := strconv.ParseInt(h[field], 10, 64); return n }
+	digest, _, _ := strings.Cut(h["schedules"], " ")
+	return jobs.Node{Name: name, Boot: h["boot"], Digest: digest, Slots: int(number("slots")), Running: int(number("running")),
+		SeenAt: fromMillis(number("seen_at")), StartedAt: fromMillis(number("started_at")),
+		ClockOffset: time.Duration(number("clock_offset_ms")) * time.Millisecond, Version: h["version"], Zoneinfo: h["zoneinfo"],
+		Pool: h["pool"], Labels: splitLabels(h["labels"]), Routes: strings.Fields(h["routes"])}
 }
 
 // decodeLedger reads an entry as lua/lib_ledger.lua writes it.

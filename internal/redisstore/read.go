@@ -208,12 +208,7 @@ func (s *Store) Nodes(ctx context.Context) ([]jobs.Node, error) {
 		if len(h) == 0 {
 			continue
 		}
-		number := func(field string) int64 { n, _ := strconv.ParseInt(h[field], 10, 64); return n }
-		digest, _, _ := strings.Cut(h["schedules"], " ")
-		n := jobs.Node{Name: name, Boot: h["boot"], Digest: digest, Slots: int(number("slots")), Running: int(number("running")),
-			SeenAt: fromMillis(number("seen_at")), StartedAt: fromMillis(number("started_at")),
-			ClockOffset: time.Duration(number("clock_offset_ms")) * time.Millisecond, Version: h["version"], Zoneinfo: h["zoneinfo"],
-			Pool: h["pool"], Labels: splitLabels(h["labels"]), Routes: strings.Fields(h["routes"])}
+		n := decodeNode(name, h)
 		// The token begins with node:boot, so a namesake is not taken for the leader.
 		if led && strings.HasPrefix(lead.Token, name+":"+n.Boot+":") {
 			n.Leader, n.Epoch = true, lead.Epoch
