@@ -111,7 +111,9 @@ func TestDoctorFindsEach(t *testing.T) {
 			p.Unrolled = []jobs.Run{{ID: "r", Rollback: []string{"drain"}, FinishedAt: doctorNow.Add(-25 * time.Hour)}}
 		}},
 		{"paused", aside, "by ada@ops: disks", func(p *patient) { p.Paused = map[string]jobs.Pause{"far": {By: "ada@ops", Note: "disks"}} }},
-		{"embedded", aside, "in memory", func(p *patient) { p.embedded = true }},
+		{"embedded", aside, "was not checked", func(p *patient) {
+			p.embedded, p.Refused = true, []redisstore.Refusal{{Command: "CONFIG GET", Why: "ERR unknown command"}}
+		}},
 		{"not_allowed", aside, "NOPERM", func(p *patient) { p.Refused = []redisstore.Refusal{{Command: "MEMORY USAGE", Why: "NOPERM"}} }},
 		{"not_allowed", aside, "unknown status", func(p *patient) { p.RunsUnread = "unknown status" }},
 	}

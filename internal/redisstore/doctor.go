@@ -177,6 +177,7 @@ func (s *Store) lookKeys(ctx context.Context, f *Facts) error {
 		}
 	}
 	weigh := true
+	suspects := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(keysOf)) {
 		family := Family{Name: name, Keys: len(keysOf[name])}
 		sample := keysOf[name][:min(scanSample, len(keysOf[name]))]
@@ -186,8 +187,7 @@ func (s *Store) lookKeys(ctx context.Context, f *Facts) error {
 				return err
 			}
 			if eternal {
-				family.Eternal++
-				family.Example = key
+				suspects[name] = append(suspects[name], key)
 			}
 			if !weigh {
 				continue
@@ -205,6 +205,28 @@ func (s *Store) lookKeys(ctx context.Context, f *Facts) error {
 		}
 		family.Bytes = family.Bytes * int64(family.Keys) / int64(len(sample))
 		f.Families = append(f.Families, family)
+	}
+	if len(suspects) == 0 {
+		return nil
+	}
+	// Some keys get their lifetime in the call after the one that makes them.
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(500 * time.Millisecond):
+	}
+	for i := range f.Families {
+		family := &f.Families[i]
+		for _, key := range suspects[family.Name] {
+			eternal, err := s.eternal(ctx, family.Name, key)
+			if err != nil {
+				return err
+			}
+			if eternal {
+				family.Eternal++
+				family.Example = key
+			}
+		}
 	}
 	return nil
 }
