@@ -127,6 +127,7 @@ var fileShape = shape[fileValue]{
 	what: "the file",
 	fields: []field[fileValue]{
 		{"version", readVersion},
+		{"revision", readRevision},
 		{"timezone", readFileZone},
 		{"redis", readRedis},
 		{"heartbeat", readHeartbeat},
@@ -151,6 +152,15 @@ func (d *decoder) schedule(doc *yaml.Node, s *Schedule) {
 func readVersion(d *decoder, e entry, _ *fileValue) {
 	if v, ok := d.integer(e, 1, 1_000_000); ok && v != Version {
 		d.problem(e.value, "version is %d; this carillon reads version %d", v, Version)
+	}
+}
+
+// maxRevision is the largest whole number that every reader of JSON keeps exact.
+const maxRevision = 1<<53 - 1
+
+func readRevision(d *decoder, e entry, f *fileValue) {
+	if v, ok := d.integer(e, 0, maxRevision); ok {
+		f.schedule.Revision = int64(v)
 	}
 }
 

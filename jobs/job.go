@@ -8,7 +8,7 @@ import (
 // filled in. It is immutable once Load or Parse returned it.
 type Schedule struct {
 	Path      string         // as given to Load; "" for Parse
-	Revision  int64          // reserved for later work; 0
+	Revision  int64          // who leads: a node with an older one leaves the seat to a newer one; in no digest; default 0
 	Timezone  string         // the file's zone, "UTC" by default
 	Location  *time.Location // that Timezone names
 	Zoneinfo  string         // version of the zone database that the times come from; see Zones.Version
