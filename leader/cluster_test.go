@@ -59,6 +59,8 @@ type nodeOptions struct {
 	lead leader.LeadFunc // called inside the recording lead, which otherwise waits for ctx
 	prep func(*node)     // before Run
 	log  slog.Handler
+
+	yield func(ctx context.Context, vacant time.Time) (why string)
 }
 
 // bubble makes a cluster inside a synctest bubble.
@@ -77,7 +79,7 @@ func (c *cluster) start(name string, o nodeOptions) *node {
 	if o.log == nil {
 		o.log = slog.NewTextHandler(c.t.Output(), nil)
 	}
-	n.Elector = leader.New(n.seat, leader.Config{Node: name, TTL: c.ttl, Logger: slog.New(o.log)})
+	n.Elector = leader.New(n.seat, leader.Config{Node: name, TTL: c.ttl, Logger: slog.New(o.log), Yield: o.yield})
 	if o.prep != nil {
 		o.prep(n)
 	}

@@ -51,6 +51,15 @@
 // nothing, and the successor need not wait for it. But no new term begins in
 // this process, and Run does not return, before lead has.
 //
+// # Yielding
+//
+// An elector may be given a function that names another node which should lead
+// instead, Config.Yield. A follower for which it does leaves the seat vacant and
+// looks again soon, a leader resigns. This package knows no reasons, and keeps
+// no time but one: since when the seat has been vacant, not counting terms that
+// were over within a TTL. The function must end its patience by it, or the seat
+// could stay empty.
+//
 // # Renewal
 //
 // A renewal answers one of three things, and they are kept apart. Held: trust
@@ -73,6 +82,8 @@
 //	Redis answers nobody           the leader steps down when trust ends; all wait
 //	the reply to taking the lock   the lock holds a token of ours that nobody leads
 //	is lost                        with; its owner sees it when it looks and frees it
+//	another node should lead       the leader resigns within 2 s, the followers that
+//	instead                        should not lead leave the seat to it
 //	lead fails                     the seat is given up, and this node waits up to a
 //	                               second so that another one may try
 package leader

@@ -21,6 +21,8 @@ const (
 	// lookEvery is the longest a leader or follower goes without looking at
 	// its clocks or at the seat.
 	lookEvery = time.Second
+	// yieldEvery is how often a leader asks whether another should lead instead.
+	yieldEvery = 2 * time.Second
 	// joinFor is how long resigning waits for lead to return. Longer only
 	// delays the successor; see the package comment.
 	joinFor = 100 * time.Millisecond
@@ -42,6 +44,8 @@ type Elector struct {
 	born   time.Time // zero of the monotonic clock in readings
 	prefix string    // of all tokens of this process: node:boot:
 	terms  int       // tokens given out; Run's goroutine only
+
+	vacancy vacancy // Run's goroutine only
 
 	leading atomic.Pointer[Term]
 }
@@ -113,14 +117,21 @@ func (e *Elector) reign(run context.Context, c *candidacy, lead LeadFunc) error 
 	returned := make(chan error, 1)
 	e.leading.Store(&term)
 	go func() { returned <- lead(ctx, term) }()
+	doubt := make(chan struct{})
+	go func() {
+		defer close(doubt)
+		e.doubt(ctx, cancel)
+	}()
+	defer func() { <-doubt }()
+	e.vacancy = vacancy{}
 
 	done, why := e.hold(ctx, cancel, c, returned)
 	cancel(why)
 	why = context.Cause(ctx) // the first cause; the guard in hold may have been it
 	e.leading.Store(nil)
 	level := slog.LevelWarn
-	if run.Err() != nil {
-		level = slog.LevelInfo // as it was told to
+	if run.Err() != nil || errors.Is(why, ErrYielded) {
+		level = slog.LevelInfo // as it was told to, or of its own will
 	}
 	log.Log(context.Background(), level, "no longer leading", "why", why, "after", time.Since(began).Round(time.Millisecond))
 
@@ -195,6 +206,30 @@ func (e *Elector) hold(ctx context.Context, cancel context.CancelCauseFunc, c *c
 					"left", left.Round(time.Millisecond), "error", err)
 			}
 			failing = true
+		}
+	}
+}
+
+// doubt ends a term when another node should lead instead. It asks beside the
+// renewals: an answer that takes its time must not cost the seat.
+func (e *Elector) doubt(ctx context.Context, cancel context.CancelCauseFunc) {
+	if e.cfg.Yield == nil {
+		return
+	}
+	tick := time.NewTicker(yieldEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		call, done := context.WithTimeout(ctx, e.callFor())
+		why := e.cfg.Yield(call, time.Time{})
+		done()
+		if why != "" {
+			cancel(fmt.Errorf("%w: %s", ErrYielded, why))
+			return
 		}
 	}
 }

@@ -49,10 +49,16 @@ func (e *Elector) look(ctx context.Context) (*candidacy, time.Duration, error) {
 	call, cancel := context.WithTimeout(ctx, e.callFor())
 	holder, ttl, err := e.seat.Holder(call)
 	cancel()
+	if err == nil {
+		e.vacancy.saw(holder, time.Now(), e.cfg.TTL)
+	}
 	switch {
 	case err != nil:
 		return nil, 0, fmt.Errorf("look at the seat: %w", err)
 	case holder == "":
+		if wait := e.holdBack(ctx); wait > 0 {
+			return nil, wait, nil
+		}
 		return e.try(ctx)
 	case e.mine(holder):
 		// Nobody leads with it: this node is here. The reply to taking it, or
@@ -62,6 +68,49 @@ func (e *Elector) look(ctx context.Context) (*candidacy, time.Duration, error) {
 		return nil, 0, fmt.Errorf("look at the seat: %s holds it for ever: delete the key %s, it has no expiry", holder, e.seat.LockKey())
 	}
 	return nil, lookAgain(ttl, rand.Float64()), nil
+}
+
+// holdBack asks whether the vacant seat should be left to another node; if so it
+// returns when to look again.
+func (e *Elector) holdBack(ctx context.Context) time.Duration {
+	if e.cfg.Yield == nil {
+		return 0
+	}
+	call, cancel := context.WithTimeout(ctx, e.callFor())
+	defer cancel()
+	why := e.cfg.Yield(call, e.vacancy.since)
+	if why == "" {
+		return 0
+	}
+	if !e.vacancy.said {
+		e.vacancy.said = true
+		e.log.Info("the seat is vacant, and left to another node", "why", why)
+	}
+	return min(lookEvery, e.cfg.TTL) / 2
+}
+
+// vacancy is since when a follower has found the seat vacant. A term that was
+// over before it lasted a TTL does not count: a node that takes the seat again
+// and again and cannot keep it must not keep the others waiting for ever.
+type vacancy struct {
+	since  time.Time // zero: the seat is held
+	holder string    // the token seen last
+	held   time.Time // since when it has been seen
+	said   bool      // that this node holds back
+}
+
+func (v *vacancy) saw(holder string, now time.Time, ttl time.Duration) {
+	switch {
+	case holder == "":
+		if v.since.IsZero() {
+			v.since = now
+		}
+		v.holder = ""
+	case holder != v.holder:
+		v.holder, v.held = holder, now
+	case now.Sub(v.held) >= ttl:
+		v.since, v.said = time.Time{}, false
+	}
 }
 
 // try takes the vacant seat. A nil candidacy without an error means that

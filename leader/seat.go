@@ -39,4 +39,13 @@ type Config struct {
 	Boot   string        // unique to this process; made up when empty
 	TTL    time.Duration // of the lock, at least a few hundred milliseconds; 0 means DefaultTTL
 	Logger *slog.Logger  // nil: silent
+
+	// Yield, if set, is asked whether another node should lead instead of this
+	// one, and answers with a reason, or with "" for no. A follower asks before
+	// it takes a vacant seat, at least once a second while it holds back, and
+	// says since when it finds the seat vacant; a leader asks every two seconds,
+	// with the zero time, and resigns for a reason. Whoever answers decides when
+	// the patience ends. It may look things up, and gives up when ctx ends; not
+	// to know is no reason.
+	Yield func(ctx context.Context, vacant time.Time) (why string)
 }

@@ -25,6 +25,8 @@ var (
 	// ErrClockJumped: the wall clock moved more than 2 s further than the
 	// monotonic one. The machine was suspended, or its clock was set.
 	ErrClockJumped = errors.New("leader: the clock jumped (the machine was suspended, or its clock was set)")
+	// ErrYielded: Config.Yield named another node that should lead instead.
+	ErrYielded = errors.New("leader: another node should lead")
 	// ErrReturned: lead returned while the term was still in force.
 	ErrReturned = errors.New("leader: lead returned")
 )
