@@ -2,6 +2,7 @@ package carillon
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"carillon/executor"
@@ -13,6 +14,8 @@ type heartbeat struct {
 	node *Node
 	exec *executor.Executor
 	now  chan struct{}
+
+	leaving atomic.Bool // the node shuts down: it executes what it has, and does not lead
 
 	beaten bool      // this node has beaten before
 	warned time.Time // about a namesake
@@ -28,10 +31,17 @@ func (h *heartbeat) soon() {
 	}
 }
 
+// leave tells the others that they need not wait for this node to lead.
+func (h *heartbeat) leave() {
+	h.leaving.Store(true)
+	h.soon()
+}
+
 func (h *heartbeat) once(ctx context.Context) error {
 	n := h.node
 	namesake, err := n.store.Heartbeat(ctx, jobs.Node{Slots: n.opts.Slots, Running: h.exec.Running(), StartedAt: n.started,
-		Version: Version(), Zoneinfo: n.Schedule().Zoneinfo, Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.Schedule().Routes(n.opts.Pool, n.opts.Labels)},
+		Version: Version(), Zoneinfo: n.Schedule().Zoneinfo, Revision: n.Schedule().Revision,
+		NoLead: n.opts.NoLead || h.leaving.Load(), Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.Schedule().Routes(n.opts.Pool, n.opts.Labels)},
 		n.definitions.all())
 	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running()}
 	if err == nil {

@@ -221,7 +221,8 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	work.run("executor", exec.Run)
 	if !n.opts.NoLead {
 		pinger := newDeadman(func() jobs.Heartbeat { return n.Schedule().Heartbeat }, sched.Pulse, n.log)
-		elector := leader.New(n.store, leader.Config{Node: n.opts.Node, Boot: n.boot, TTL: n.opts.LeaderTTL, Logger: n.log})
+		elector := leader.New(n.store, leader.Config{Node: n.opts.Node, Boot: n.boot, TTL: n.opts.LeaderTTL, Logger: n.log,
+			Yield: n.yield()})
 		work.run("election", func(ctx context.Context) error {
 			return elector.Run(ctx, func(ctx context.Context, term leader.Term) error {
 				return pinger.beside(ctx, func(ctx context.Context) error { return sched.Run(ctx, term.Token) })
@@ -247,6 +248,7 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	case <-work.failed:
 	case <-services.failed:
 	}
+	beat.leave()
 	err := work.stop(nil)
 	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()

@@ -128,7 +128,7 @@ func (r *reloader) look(asked bool) {
 		err = checkFuncs(s, r.node.opts.Funcs)
 	}
 	switch {
-	case err == nil && s.Digest == current.Digest && s.Heartbeat == current.Heartbeat:
+	case err == nil && s.Digest == current.Digest && s.Revision == current.Revision && s.Heartbeat == current.Heartbeat:
 		if asked {
 			log.Info("reloaded: nothing changed", "file", path, "digest", s.Digest)
 		}
@@ -137,7 +137,8 @@ func (r *reloader) look(asked bool) {
 	default:
 		r.adopt(s)
 		giveBack(s)
-		log.Info("reloaded the schedule", "file", path, "jobs", len(s.Jobs), "digest", s.Digest, "was", current.Digest)
+		log.Info("reloaded the schedule", "file", path, "jobs", len(s.Jobs), "digest", s.Digest, "was", current.Digest,
+			"revision", s.Revision)
 	}
 }
 

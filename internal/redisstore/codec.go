@@ -128,7 +128,8 @@ func decodeSteps(h map[string]string) []jobs.StepStatus {
 func decodeNode(name string, h map[string]string) jobs.Node {
 	number := func(field string) int64 { n, _ := strconv.ParseInt(h[field], 10, 64); return n }
 	digest, _, _ := strings.Cut(h["schedules"], " ")
-	return jobs.Node{Name: name, Boot: h["boot"], Digest: digest, Slots: int(number("slots")), Running: int(number("running")),
+	return jobs.Node{Name: name, Boot: h["boot"], Digest: digest, Revision: number("revision"), NoLead: h["no_lead"] == "1",
+		Slots: int(number("slots")), Running: int(number("running")),
 		SeenAt: fromMillis(number("seen_at")), StartedAt: fromMillis(number("started_at")),
 		ClockOffset: time.Duration(number("clock_offset_ms")) * time.Millisecond, Version: h["version"], Zoneinfo: h["zoneinfo"],
 		Pool: h["pool"], Labels: splitLabels(h["labels"]), Routes: strings.Fields(h["routes"])}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"carillon/jobs"
 )
@@ -22,12 +25,16 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 	for i, sc := range schedules {
 		digests[i] = sc.Digest
 	}
+	noLead := "0"
+	if n.NoLead {
+		noLead = "1"
+	}
 	reply, err := s.eval(ctx, heartbeatScript,
 		[]string{s.keys.probe(), s.keys.nodes(), s.keys.node(s.opts.Node), s.keys.events(), s.keys.sequence()},
 		s.opts.Node, s.opts.Boot, nodeKeep.Milliseconds(), strings.Join(digests, " "),
 		"slots", n.Slots, "running", n.Running, "started_at", millis(n.StartedAt),
 		"clock_offset_ms", s.ClockOffset().Milliseconds(), "version", text(n.Version), "zoneinfo", text(n.Zoneinfo),
-		"routes", strings.Join(n.Routes, " "), "pool", n.Pool, "labels", joinLabels(n.Labels))
+		"revision", n.Revision, "no_lead", noLead, "routes", strings.Join(n.Routes, " "), "pool", n.Pool, "labels", joinLabels(n.Labels))
 	if err != nil {
 		return "", fmt.Errorf("heartbeat: %w", err)
 	}
@@ -45,6 +52,36 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 		}
 	}
 	return toString(v[0]), nil
+}
+
+// Candidates returns what the election must know of the live nodes: the name, the
+// boot id, the revision, and whether the node may lead.
+func (s *Store) Candidates(ctx context.Context) ([]jobs.Node, error) {
+	now, err := s.cmd.Time(ctx).Result()
+	if err != nil {
+		return nil, wrap("read the candidates", err)
+	}
+	names, err := s.cmd.ZRangeArgs(ctx, redis.ZRangeArgs{Key: s.keys.nodes(), ByScore: true,
+		Start: strconv.FormatInt(now.Add(-nodeLive).UnixMilli(), 10), Stop: "+inf"}).Result()
+	if err != nil || len(names) == 0 {
+		return nil, wrap("read the candidates", err)
+	}
+	pipe := s.cmd.Pipeline()
+	replies := make([]*redis.SliceCmd, len(names))
+	for i, name := range names {
+		replies[i] = pipe.HMGet(ctx, s.keys.node(name), "boot", "revision", "no_lead")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, wrap("read the candidates", err)
+	}
+	nodes := make([]jobs.Node, 0, len(names))
+	for i, name := range names {
+		h := replies[i].Val()
+		if boot := toString(h[0]); boot != "" {
+			nodes = append(nodes, jobs.Node{Name: name, Boot: boot, Revision: toInt(h[1]), NoLead: toString(h[2]) == "1"})
+		}
+	}
+	return nodes, nil
 }
 
 // publishSchedule writes which definition each job has in a schedule: digests

@@ -670,6 +670,40 @@ func TestNodesAndNamesakes(t *testing.T) {
 	})
 }
 
+func TestCandidatesAreTheLiveNodesAndTheirRevisions(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		a, b, old := f.node("a"), f.node("b"), f.node("old")
+		none, err := a.Candidates(ctx)
+		require.NoError(t, err)
+		require.Empty(t, none)
+		for s, n := range map[*Store]jobs.Node{a: {Revision: 7}, b: {Revision: 1<<53 - 1, NoLead: true}, old: {}} {
+			_, err := s.Heartbeat(ctx, n, nil)
+			require.NoError(t, err)
+		}
+		// A node of an earlier version says nothing of a revision.
+		require.NoError(t, old.cmd.HDel(ctx, old.keys.node("old"), "revision", "no_lead").Err())
+		want := []jobs.Node{{Name: "a", Boot: a.opts.Boot, Revision: 7}, {Name: "b", Boot: b.opts.Boot, Revision: 1<<53 - 1, NoLead: true},
+			{Name: "old", Boot: old.opts.Boot}}
+		got, err := a.Candidates(ctx)
+		require.NoError(t, err)
+		require.ElementsMatch(t, want, got)
+		nodes, err := a.Nodes(ctx)
+		require.NoError(t, err)
+		for i, n := range nodes {
+			require.Equal(t, want[i].Revision, n.Revision)
+			require.Equal(t, want[i].NoLead, n.NoLead)
+		}
+
+		long := a.Now().Add(-nodeLive - time.Second).UnixMilli()
+		require.NoError(t, a.cmd.ZAdd(ctx, a.keys.nodes(), redis.Z{Score: float64(long), Member: "b"}).Err())
+		require.NoError(t, a.Leave(ctx))
+		got, err = a.Candidates(ctx)
+		require.NoError(t, err)
+		require.Equal(t, want[2:], got)
+	})
+}
+
 func TestEpochNeverGoesBack(t *testing.T) {
 	engines(t, func(t *testing.T, f *fleet) {
 		ctx := context.Background()

@@ -1,0 +1,85 @@
+package carillon
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"carillon/jobs"
+)
+
+// Who leads while a new schedule file is rolled out: a node with an older
+// revision leaves the seat to one with a newer revision. It waits for that node,
+// not for ever: the older schedule is better than none.
+
+// rival is one life of a node with one revision.
+type rival struct {
+	node, boot string
+	revision   int64
+}
+
+// precedence decides, and remembers which newer nodes were waited for in vain. It
+// is asked by one goroutine at a time: an elector follows or leads.
+type precedence struct {
+	boot     string              // of this node: what its last heartbeat said is no other node
+	patience time.Duration       // how long a vacant seat is left to a newer node
+	respite  time.Duration       // for how long nobody waits again for a node that did not take it
+	inVain   map[rival]time.Time // when the wait for it ended
+}
+
+// newPrecedence waits for two and a half TTLs. With the time between two looks at
+// the seat that is three at most.
+func newPrecedence(boot string, ttl time.Duration) *precedence {
+	return &precedence{boot: boot, patience: ttl * 5 / 2, respite: 60 * ttl, inVain: map[rival]time.Time{}}
+}
+
+// decide says whether this node should leave the seat to another, and why; ""
+// for no. vacant is since when it has seen the seat vacant, zero when it leads.
+func (p *precedence) decide(own int64, live []jobs.Node, vacant, now time.Time) (why string) {
+	maps.DeleteFunc(p.inVain, func(_ rival, at time.Time) bool { return now.Sub(at) >= p.respite })
+	newer := p.newer(own, live)
+	if len(newer) == 0 {
+		return ""
+	}
+	if !vacant.IsZero() && now.Sub(vacant) >= p.patience {
+		for _, r := range newer {
+			p.inVain[r] = now
+		}
+		return ""
+	}
+	return fmt.Sprintf("node %s has revision %d of the schedule, this one has %d", newer[0].node, newer[0].revision, own)
+}
+
+// newer returns the live nodes that should lead rather than this one, the newest
+// first. Those that may not lead are none of them, nor those that were waited for
+// in vain.
+func (p *precedence) newer(own int64, live []jobs.Node) []rival {
+	var list []rival
+	for _, n := range live {
+		r := rival{n.Name, n.Boot, n.Revision}
+		if _, excused := p.inVain[r]; !excused && !n.NoLead && n.Boot != p.boot && r.revision > own {
+			list = append(list, r)
+		}
+	}
+	slices.SortFunc(list, func(a, b rival) int {
+		return cmp.Or(cmp.Compare(b.revision, a.revision), cmp.Compare(a.node, b.node))
+	})
+	return list
+}
+
+// yield answers the elector's question whether another node should lead; see
+// leader.Config.
+func (n *Node) yield() func(ctx context.Context, vacant time.Time) (why string) {
+	p := newPrecedence(n.boot, n.opts.LeaderTTL)
+	return func(ctx context.Context, vacant time.Time) string {
+		live, err := n.store.Candidates(ctx)
+		if err != nil {
+			n.log.Debug("who has a newer revision is not known", "error", err)
+			return ""
+		}
+		return p.decide(n.Schedule().Revision, live, vacant, time.Now())
+	}
+}
