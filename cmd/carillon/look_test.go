@@ -117,9 +117,16 @@ func TestRemarksOnNodes(t *testing.T) {
 	assert.Empty(t, remarks([]jobs.Node{{Name: "a", Leader: true, Digest: "x"}, {Name: "b", Digest: "x"}}))
 	assert.Equal(t, []string{
 		"no leader at the moment: nothing is scheduled until a node takes the seat",
-		"the nodes run 2 different schedules: compare the files, or wait for a roll-out to end",
+		"the nodes run 2 different schedules: x (a); y (a): compare the files, or wait for a roll-out to end",
 		`2 nodes are named "a": give each its own --node`,
 	}, remarks([]jobs.Node{{Name: "a", Digest: "x"}, {Name: "a", Digest: "y"}}))
+	assert.Equal(t, []string{
+		"the nodes run 2 different schedules: revision 8, y (b, c, d, e and 2 more); revision 7, x (a): compare the files, or wait for a roll-out to end",
+	}, remarks([]jobs.Node{{Name: "a", Leader: true, Digest: "x", Revision: 7}, {Name: "b", Digest: "y", Revision: 8}, {Name: "c", Digest: "y", Revision: 8},
+		{Name: "d", Digest: "y", Revision: 8}, {Name: "e", Digest: "y", Revision: 8}, {Name: "f", Digest: "y", Revision: 8}, {Name: "g", Digest: "y", Revision: 8}}))
+	assert.Equal(t, []string{
+		"the nodes run 2 revisions of one schedule: revision 8, x (b); revision 0, x (a): compare the files, or wait for a roll-out to end",
+	}, remarks([]jobs.Node{{Name: "a", Leader: true, Digest: "x"}, {Name: "b", Digest: "x", Revision: 8}}))
 	assert.Empty(t, remarks([]jobs.Node{{Name: "a", Leader: true, Zoneinfo: "2026f"}, {Name: "b", Zoneinfo: "2026f"}}))
 	assert.Equal(t, []string{
 		"the nodes compute times with different zone databases: 2026f (a, c), host 2025b (b), unknown (d): bring all to one version of carillon, with the same --zoneinfo",

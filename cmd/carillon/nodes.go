@@ -62,20 +62,18 @@ func remarks(nodes []jobs.Node) []string {
 	}
 	var out []string
 	leaders := 0
-	digests := map[string]int{}
 	names := map[string]int{}
 	for _, n := range nodes {
 		if n.Leader {
 			leaders++
 		}
-		digests[n.Digest]++
 		names[n.Name]++
 	}
 	if leaders == 0 {
 		out = append(out, "no leader at the moment: nothing is scheduled until a node takes the seat")
 	}
-	if len(digests) > 1 {
-		out = append(out, fmt.Sprintf("the nodes run %d different schedules: compare the files, or wait for a roll-out to end", len(digests)))
+	if note := scheduleRemark(nodes); note != "" {
+		out = append(out, note)
 	}
 	if note := zoneinfoRemark(nodes); note != "" {
 		out = append(out, note)
@@ -87,6 +85,50 @@ func remarks(nodes []jobs.Node) []string {
 		}
 	}
 	return out
+}
+
+// scheduleRemark says which nodes have which schedule, when they differ. The
+// revision is named when it is part of the difference.
+func scheduleRemark(nodes []jobs.Node) string {
+	type version struct {
+		revision int64
+		digest   string
+	}
+	having := map[version][]string{}
+	digests, revisions := map[string]bool{}, map[int64]bool{}
+	for _, n := range nodes {
+		v := version{n.Revision, n.Digest}
+		having[v] = append(having[v], oneLine(n.Name))
+		digests[n.Digest], revisions[n.Revision] = true, true
+	}
+	if len(having) < 2 {
+		return ""
+	}
+	versions := slices.SortedFunc(maps.Keys(having), func(a, b version) int { // the newest first
+		return cmp.Or(cmp.Compare(b.revision, a.revision), cmp.Compare(a.digest, b.digest))
+	})
+	var parts []string
+	for _, v := range versions {
+		what := orDash(v.digest)
+		if len(revisions) > 1 {
+			what = fmt.Sprintf("revision %d, %s", v.revision, what)
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s)", what, some(having[v])))
+	}
+	what := fmt.Sprintf("%d different schedules", len(digests))
+	if len(digests) == 1 {
+		what = fmt.Sprintf("%d revisions of one schedule", len(revisions))
+	}
+	return "the nodes run " + what + ": " + strings.Join(parts, "; ") + ": compare the files, or wait for a roll-out to end"
+}
+
+// some names a few of many.
+func some(names []string) string {
+	const few = 4
+	if len(names) <= few+1 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
 
 // zoneinfoRemark says which nodes have which zone database, when they differ: a

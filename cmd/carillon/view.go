@@ -79,6 +79,7 @@ type nodeView struct {
 	Leader        bool              `json:"leader"`
 	Epoch         int64             `json:"epoch"`
 	Digest        string            `json:"digest"`
+	Revision      int64             `json:"revision"`
 	Pool          string            `json:"pool"`
 	Labels        map[string]string `json:"labels"`
 	Slots         int               `json:"slots"`
@@ -96,7 +97,7 @@ func viewNode(n jobs.Node) nodeView {
 	}
 	return nodeView{
 		Pool: n.Pool, Labels: labels,
-		Node: n.Name, Leader: n.Leader, Epoch: n.Epoch, Digest: n.Digest, Slots: n.Slots,
+		Node: n.Name, Leader: n.Leader, Epoch: n.Epoch, Digest: n.Digest, Revision: n.Revision, Slots: n.Slots,
 		Running: n.Running, SeenAt: utc(n.SeenAt), ClockOffsetMS: n.ClockOffset.Milliseconds(),
 		Version: n.Version, Zoneinfo: n.Zoneinfo,
 	}
