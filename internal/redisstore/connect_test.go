@@ -84,7 +84,7 @@ func TestARenewedClientCertificateIsShown(t *testing.T) {
 
 func TestUnixSockets(t *testing.T) {
 	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "sock") // a path of at most 107 bytes
+	dir, err := os.MkdirTemp("", "sock") //nolint:usetesting // a socket's path has at most 107 bytes
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "redis.sock")
