@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"carillon/executor"
+	"carillon/internal/lab"
 	"carillon/internal/redisstore"
 	"carillon/jobs"
 	"carillon/leader"
@@ -170,7 +171,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	store, err := redisstore.Open(redisstore.Options{URL: url, Namespace: n.opts.Namespace, Node: n.opts.Node, Boot: n.boot,
-		Lease: n.opts.Lease, Logger: n.log})
+		Lease: n.opts.Lease, Logger: n.log, Dialer: lab.From(ctx).Dialer, Skew: lab.From(ctx).Skew})
 	if err != nil {
 		if server != nil {
 			_ = server.Close()
@@ -229,17 +230,21 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 			})
 		})
 	}
+	adopt := func(s *jobs.Schedule) {
+		n.definitions.replace(s)
+		n.serve(s)
+		beat.soon()
+		sched.Reload(s)
+		if err := n.store.Announce(ctx, jobs.Event{Type: jobs.EventReloaded, Node: n.opts.Node, Reason: "schedule " + s.Digest}); err != nil {
+			n.log.Warn("the reload could not be announced", "error", err)
+		}
+	}
 	if n.opts.File != "" {
-		r := &reloader{node: n, adopt: func(s *jobs.Schedule) {
-			n.definitions.replace(s)
-			n.serve(s)
-			beat.soon()
-			sched.Reload(s)
-			if err := n.store.Announce(ctx, jobs.Event{Type: jobs.EventReloaded, Node: n.opts.Node, Reason: "schedule " + s.Digest}); err != nil {
-				n.log.Warn("the reload could not be announced", "error", err)
-			}
-		}}
+		r := &reloader{node: n, adopt: adopt}
 		work.run("reload", r.Run)
+	}
+	if schedules := lab.From(ctx).Schedules; schedules != nil {
+		work.run("reload", func(ctx context.Context) error { return takeOver(ctx, schedules, adopt) })
 	}
 	close(n.ready)
 

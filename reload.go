@@ -75,6 +75,18 @@ func (r *reloader) Run(ctx context.Context) error {
 	}
 }
 
+// takeOver is the reload of a simulation: schedules come as they are.
+func takeOver(ctx context.Context, schedules <-chan *jobs.Schedule, adopt func(*jobs.Schedule)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-schedules:
+			adopt(s)
+		}
+	}
+}
+
 // watch watches the folder of each file, and the folder of what it links to.
 func (r *reloader) watch() {
 	if r.watcher == nil {

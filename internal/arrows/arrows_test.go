@@ -40,13 +40,14 @@ var ours = map[string][]string{
 	// They never import each other: they meet in Redis.
 	"carillon/scheduler":           {"carillon/leader", "carillon/jobs", "carillon/internal/failpoint"},
 	"carillon/executor":            {"carillon/jobs", "carillon/internal/failpoint"},
-	"carillon/internal/failpoint":  {}, // the lines at which a test kills a node; empty functions otherwise
-	"carillon/internal/checker":    {}, // whether a schedule was kept, from what jobs wrote down themselves
+	"carillon/internal/failpoint":  {},                // the lines at which a test kills a node; empty functions otherwise
+	"carillon/internal/lab":        {"carillon/jobs"}, // the world that the simulation puts around a node
+	"carillon/internal/checker":    {},                // whether a schedule was kept, from what jobs wrote down themselves
 	"carillon/internal/redisstore": {"carillon/leader", "carillon/jobs"},
 	"carillon/internal/embedded":   {},
 	"carillon/internal/importer":   {"carillon/jobs"},
 	root: {
-		"carillon/executor", "carillon/internal/embedded", "carillon/internal/redisstore",
+		"carillon/executor", "carillon/internal/embedded", "carillon/internal/lab", "carillon/internal/redisstore",
 		"carillon/jobs", "carillon/leader", "carillon/scheduler",
 	},
 	// It decides nothing itself: what is due it asks of the scheduler.

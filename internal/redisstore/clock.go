@@ -12,6 +12,7 @@ import (
 // Redis without a break: only such a node may take runs away from others.
 type clock struct {
 	maxGap time.Duration // between two answers of an unbroken record
+	skew   func() time.Duration
 
 	mu      sync.Mutex
 	samples []sample // the newest last
@@ -33,13 +34,26 @@ const (
 	jump = 500 * time.Millisecond
 )
 
-func newClock(maxGap time.Duration) *clock { return &clock{maxGap: maxGap} }
+// newClock makes a clock without measurements. skew, if not nil, is what a test adds to
+// the local clock.
+func newClock(maxGap time.Duration, skew func() time.Duration) *clock {
+	return &clock{maxGap: maxGap, skew: skew}
+}
+
+// local is this node's own clock.
+func (c *clock) local() time.Time {
+	now := time.Now()
+	if c.skew != nil {
+		now = now.Add(c.skew())
+	}
+	return now
+}
 
 // now is the time of Redis; the local time before the first measurement.
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.at(time.Now())
+	return c.at(c.local())
 }
 
 func (c *clock) at(local time.Time) time.Time {
@@ -101,7 +115,7 @@ func (c *clock) steadyFor() time.Duration {
 	if len(c.samples) == 0 {
 		return 0
 	}
-	now := time.Now()
+	now := c.local()
 	if now.Sub(c.samples[len(c.samples)-1].local) > c.maxGap {
 		return 0
 	}
@@ -128,9 +142,9 @@ func (s *Store) ClockOffset() time.Duration { return s.clock.localOffset() }
 func (s *Store) SyncClock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	start := time.Now()
+	start := s.clock.local()
 	remote, err := s.cmd.Time(ctx).Result()
-	end := time.Now()
+	end := s.clock.local()
 	if err != nil {
 		return wrap("read the clock of Redis", err)
 	}

@@ -19,7 +19,7 @@ func measure(c *clock, offset, rtt, skew time.Duration) {
 
 func TestTheClockFollowsRedisNotTheHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newClock(5 * time.Second)
+		c := newClock(5*time.Second, nil)
 		require.Equal(t, time.Duration(0), c.steadyFor())
 		measure(c, time.Hour, 20*time.Millisecond, 9*time.Millisecond)
 		measure(c, time.Hour, time.Millisecond, 0)
@@ -32,7 +32,7 @@ func TestTheClockFollowsRedisNotTheHost(t *testing.T) {
 
 func TestAnUnbrokenRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newClock(5 * time.Second)
+		c := newClock(5*time.Second, nil)
 		for range 10 {
 			measure(c, 0, time.Millisecond, 0)
 			time.Sleep(4 * time.Second)
@@ -51,5 +51,22 @@ func TestAnUnbrokenRecord(t *testing.T) {
 		measure(c, time.Hour, time.Millisecond, 0)
 		require.Less(t, c.steadyFor(), time.Second, "a step of one of the clocks does too")
 		require.WithinDuration(t, time.Now().Add(time.Hour), c.now(), 2*time.Millisecond)
+	})
+}
+
+func TestAClockThatFallsBehindIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var skew time.Duration
+		c := newClock(5*time.Second, func() time.Duration { return skew })
+		measure := func() { c.add(c.local(), c.local(), time.Now()) }
+		measure()
+		time.Sleep(3 * time.Second)
+		measure()
+		require.Equal(t, 3*time.Second, c.steadyFor())
+		require.WithinDuration(t, time.Now(), c.now(), 0)
+		skew = -time.Hour // the machine slept
+		measure()
+		require.Zero(t, c.steadyFor())
+		require.WithinDuration(t, time.Now(), c.now(), 0)
 	})
 }

@@ -27,6 +27,8 @@ type Options struct {
 	Logger    *slog.Logger // default: discards
 	// Dialer replaces the network, for tests.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Skew is how far this node's clock is ahead of the true one, for tests.
+	Skew func() time.Duration
 }
 
 // Store is the only thing that speaks to Redis. It is safe for concurrent use.
@@ -77,7 +79,7 @@ func Open(opts Options) (*Store, error) {
 		keys:    newKeys(opts.Namespace),
 		log:     opts.Logger,
 		addr:    base.name(),
-		clock:   newClock(opts.Lease / 6),
+		clock:   newClock(opts.Lease/6, opts.Skew),
 		vacant:  make(chan struct{}, 1),
 		cancels: make(chan string, 256),
 	}
