@@ -4,12 +4,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"carillon/internal/proctest"
 	"carillon/internal/redistest"
 )
 
@@ -58,11 +58,5 @@ func buildAndRun(m *testing.M) int {
 
 // build builds the command, with the race detector if that was asked for.
 func build(program string, flags ...string) error {
-	args := append([]string{"build", "-o", program}, flags...)
-	if os.Getenv("CARILLON_E2E_RACE") != "" {
-		args = append(args, "-race")
-	}
-	cmd := exec.Command("go", append(args, "carillon/cmd/carillon")...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd.Run()
+	return proctest.Build(program, "carillon/cmd/carillon", flags...)
 }

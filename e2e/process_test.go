@@ -5,51 +5,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"carillon/internal/proctest"
 )
 
-// process is one started carillon, whose two outputs go to files: a pipe would
-// tie its end to that of its watcher and its commands.
+// process is one started carillon.
 type process struct {
-	t       testing.TB
-	name    string
-	cmd     *exec.Cmd
-	out     string // path of what it wrote to stdout
-	err     string // path of what it wrote to stderr
-	started time.Time
-	done    chan struct{} // closed when it was reaped
+	*proctest.Process
+	t    testing.TB
+	name string
+	cmd  *exec.Cmd
 }
-
-// sources makes the results of this package depend on the code they are about.
-// The go command remembers a test that passed until a file changes that the test
-// has looked at, and of what TestMain built it knows nothing.
-var sources = sync.OnceFunc(func() {
-	_ = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil // it is gone: no file to depend on
-		}
-		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != ".." {
-			return fs.SkipDir
-		}
-		switch filepath.Ext(path) {
-		case ".go", ".lua", ".mod", ".txt":
-			_, _ = os.Stat(path) // to have looked is enough
-		}
-		return nil
-	})
-})
 
 // launch starts the binary. It is killed at the end of the test, and when the
 // test binary itself is killed.
@@ -60,30 +35,9 @@ func launch(t testing.TB, dir, name string, env []string, args ...string) *proce
 
 func launchProgram(t testing.TB, dir, name string, env []string, program string, args ...string) *process {
 	t.Helper()
-	sources()
-	p := &process{t: t, name: name, cmd: exec.Command(program, args...), done: make(chan struct{})}
-	stdout, stderr := createTemp(t, dir, name+".out"), createTemp(t, dir, name+".err")
-	p.out, p.err = stdout.Name(), stderr.Name()
-	p.cmd.Dir = dir
-	p.cmd.Env = append(environment(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
-	p.cmd.SysProcAttr = dieWithParent()
-	began := make(chan error, 1)
-	// The kernel sends the parent-death signal when the thread that forked ends.
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.done)
-		p.started = time.Now()
-		err := p.cmd.Start()
-		stdout.Close()
-		stderr.Close()
-		began <- err
-		if err == nil {
-			_ = p.cmd.Wait() // how it ended is in its state
-		}
-	}()
-	require.NoError(t, <-began)
+	started, err := proctest.Start(dir, name, env, program, args...)
+	require.NoError(t, err)
+	p := &process{Process: started, t: t, name: name, cmd: started.Cmd}
 	t.Cleanup(func() {
 		p.kill()
 		sound(t, name, p.stderr())
@@ -94,28 +48,7 @@ func launchProgram(t testing.TB, dir, name string, env []string, program string,
 	return p
 }
 
-func createTemp(t testing.TB, dir, pattern string) *os.File {
-	t.Helper()
-	f, err := os.CreateTemp(dir, pattern+".*")
-	require.NoError(t, err)
-	return f
-}
-
-// environment is ours without anything that changes what carillon does.
-func environment() []string {
-	var env []string
-	for _, kv := range os.Environ() {
-		name, _, _ := strings.Cut(kv, "=")
-		switch {
-		case strings.HasPrefix(name, "CARILLON_"), name == "KUBERNETES_SERVICE_HOST", name == "INVOCATION_ID", name == "SYSTEMD_EXEC_PID":
-		default:
-			env = append(env, kv)
-		}
-	}
-	return env
-}
-
-func (p *process) pid() int { return p.cmd.Process.Pid }
+func (p *process) pid() int { return p.Pid() }
 
 func (p *process) signal(sig syscall.Signal) {
 	p.t.Helper()
@@ -123,10 +56,7 @@ func (p *process) signal(sig syscall.Signal) {
 }
 
 // kill ends the process as a power cut would, and waits until it is gone.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended by itself
-	<-p.done
-}
+func (p *process) kill() { p.Kill() }
 
 // term asks the process to end and returns its exit code.
 func (p *process) term(within time.Duration) int {
@@ -139,7 +69,7 @@ func (p *process) term(within time.Duration) int {
 func (p *process) exit(within time.Duration) int {
 	p.t.Helper()
 	select {
-	case <-p.done:
+	case <-p.Done:
 		return p.cmd.ProcessState.ExitCode()
 	case <-time.After(within):
 		require.FailNow(p.t, "still alive", "%s did not end within %v:\n%s", p.name, within, tail(p.stderr(), 3000))
@@ -147,26 +77,17 @@ func (p *process) exit(within time.Duration) int {
 	}
 }
 
-func (p *process) alive() bool {
-	select {
-	case <-p.done:
-		return false
-	default:
-		return true
-	}
-}
+func (p *process) alive() bool { return p.Alive() }
 
-func (p *process) stdout() string { return read(p.out) }
-func (p *process) stderr() string { return read(p.err) }
+func (p *process) stdout() string { return p.Stdout() }
+func (p *process) stderr() string { return p.Stderr() }
 
 // sound fails the test when a process has crashed, or when the race detector in
 // it has found something.
 func sound(t testing.TB, name, stderr string) {
 	t.Helper()
-	for _, words := range []string{"panic: ", "fatal error: ", "WARNING: DATA RACE"} {
-		if at := strings.Index(stderr, words); at >= 0 {
-			assert.Fail(t, name+" is not sound", "%s", stderr[at:min(len(stderr), at+4000)])
-		}
+	if words := proctest.Unsound(stderr); words != "" {
+		assert.Fail(t, name+" is not sound", "%s", words)
 	}
 }
 
@@ -199,12 +120,12 @@ func command(t testing.TB, dir string, env []string, args ...string) result {
 
 func execute(t testing.TB, dir string, env []string, program string, args ...string) result {
 	t.Helper()
-	sources()
+	proctest.LookAtSources()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	var out, errs bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(environment(), env...), &out, &errs
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(proctest.Environment(), env...), &out, &errs
 	cmd.WaitDelay = time.Second
 	start := time.Now()
 	err := cmd.Run()
@@ -255,17 +176,7 @@ func repeat(t testing.TB, every time.Duration, f func()) (stop func()) {
 }
 
 // living reports whether a process runs; a zombie does not.
-func living(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
-		return false
-	}
-	stat := read(filepath.Join("/proc", itoa(pid), "stat"))
-	if stat == "" {
-		return runtime.GOOS != "linux"
-	}
-	after := strings.TrimSpace(stat[strings.LastIndexByte(stat, ')')+1:])
-	return !strings.HasPrefix(after, "Z") && !strings.HasPrefix(after, "X")
-}
+func living(pid int) bool { return proctest.Living(pid) }
 
 func read(path string) string {
 	b, _ := os.ReadFile(path) // what is not there yet is empty

@@ -54,6 +54,7 @@ var ours = map[string][]string{
 	"carillon/internal/forecast":  {"carillon/jobs", "carillon/scheduler"},
 	"carillon/cmd/carillon":       {root, "carillon/internal/forecast", "carillon/internal/importer", "carillon/internal/redisstore", "carillon/jobs"},
 	"carillon/internal/redistest": {},
+	"carillon/internal/proctest":  {},
 	"carillon/internal/arrows":    {},
 	"carillon/e2e":                {everything},
 	"carillon/examples":           {},
