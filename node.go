@@ -207,7 +207,10 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	sched := scheduler.New(n.store, scheduler.Config{Schedule: n.definitions.current(), Lease: n.opts.Lease, Logger: n.log})
 	n.serve(n.definitions.current())
 	beat := &heartbeat{node: n, exec: exec, now: make(chan struct{}, 1)}
-	if err := beat.once(ctx); err != nil {
+	if err := n.patiently(ctx, func() error { return beat.once(ctx) }); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 
@@ -269,21 +272,42 @@ func (n *Node) serve(s *jobs.Schedule) {
 	n.store.Serve(s.Routes(n.opts.Pool, n.opts.Labels), s.MaxWait)
 }
 
-// connect waits until Redis serves this node. A wrong address, password or
-// database is an error at once; a Redis that is not there yet is waited for.
+// connect waits until Redis serves this node.
 func (n *Node) connect(ctx context.Context, serving bool) error {
-	for tries := 0; ; tries++ {
-		err := n.store.Ping(ctx)
-		if err == nil {
-			err = n.store.CheckWritable(ctx)
-		}
-		if err == nil {
-			break
-		}
-		if redisstore.ClassOf(err) == redisstore.Fatal {
+	err := n.patiently(ctx, func() error {
+		if err := n.store.Ping(ctx); err != nil {
 			return err
 		}
-		if tries%5 == 0 {
+		if err := n.store.CheckWritable(ctx); err != nil {
+			return err
+		}
+		return n.store.SyncClock(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	n.status = Status{Node: n.opts.Node, Redis: n.store.Addr(), Embedded: n.opts.Redis == "", Serving: serving}
+	if n.status.Embedded {
+		if err := n.joinEmbedded(ctx); err != nil {
+			return err
+		}
+	}
+	for range 2 { // the best of three measurements to begin with; one will do
+		_ = n.store.SyncClock(ctx)
+	}
+	return nil
+}
+
+// patiently repeats what the beginning of a node's life takes until Redis answers. A
+// wrong address, password or database is an error at once; a Redis that is not there
+// yet, or takes no writes yet, is waited for.
+func (n *Node) patiently(ctx context.Context, f func() error) error {
+	for tries := 0; ; tries++ {
+		err := f()
+		if err == nil || redisstore.ClassOf(err) == redisstore.Fatal {
+			return err
+		}
+		if tries%5 == 0 && ctx.Err() == nil {
 			n.log.Warn("waiting for Redis", "error", err)
 		}
 		select {
@@ -292,16 +316,4 @@ func (n *Node) connect(ctx context.Context, serving bool) error {
 		case <-time.After(time.Second):
 		}
 	}
-	n.status = Status{Node: n.opts.Node, Redis: n.store.Addr(), Embedded: n.opts.Redis == "", Serving: serving}
-	if n.status.Embedded {
-		if err := n.joinEmbedded(ctx); err != nil {
-			return err
-		}
-	}
-	for range 3 { // the best of three measurements to begin with
-		if err := n.store.SyncClock(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -107,6 +107,13 @@ func (c *clock) add(start, end, remote time.Time) {
 	c.offset = s.local.Round(0).Sub(s.remote)
 }
 
+// interrupt ends the record: Redis answers, but not everybody can tell it something.
+func (c *clock) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.steady = time.Now()
+}
+
 // steadyFor is how long the record has been unbroken; 0 when the last answer is
 // too old.
 func (c *clock) steadyFor() time.Duration {

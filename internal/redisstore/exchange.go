@@ -282,5 +282,6 @@ func (s *Store) ReturnBell(ctx context.Context) error {
 	return wrap("return the bell token", err)
 }
 
-// Down reports whether err proves that Redis itself is not serving.
-func (s *Store) Down(err error) bool { return ClassOf(err) == Down }
+// Down reports whether err proves that Redis itself serves nobody: it is gone, or it
+// takes no write from anyone because it cannot write its disk.
+func (s *Store) Down(err error) bool { return ClassOf(err) == Down || isDiskFull(err) }

@@ -90,6 +90,9 @@ func Open(opts Options) (*Store, error) {
 	s.lead = client(base, 2*time.Second, 8)
 	s.block = client(base, 2*bellPoll+2*time.Second, 2)
 	s.sub = client(base, 2*time.Second, 2)
+	for _, c := range []*redis.Client{s.cmd, s.lead, s.block} {
+		c.AddHook(record{s.clock})
+	}
 	return s, nil
 }
 

@@ -76,7 +76,7 @@ table.sort(waiting, function(a, b)
   return a.route < b.route
 end)
 
-local taken, leases, events, left = {}, {}, {}, nil
+local taken, leases, lost, events, left = {}, {}, {}, {}, nil
 for _, w in ipairs(waiting) do
   local queue, empty = queue_key(w.route, w.priority), false
   -- Of a queue that is only overdue, no more than what is: others may be, too.
@@ -105,6 +105,10 @@ for _, w in ipairs(waiting) do
         leases[#leases + 1] = NOW + lease
         leases[#leases + 1] = id
         answer(id, token, attempt, h)
+      elseif not h[1] then
+        -- Its hash is gone. What it stands in the way of is for the sweep to find.
+        lost[#lost + 1] = NOW
+        lost[#lost + 1] = id
       end
     end
   end
@@ -129,6 +133,7 @@ if #taken > 0 then
   redis.call('HSET', KEYS[3], lane, claim .. ' ' .. table.concat(taken, ' '))
   redis.call('PEXPIRE', KEYS[3], 3600000)
 end
+if #lost > 0 then variadic('ZADD', KEYS[2], lost) end
 if left then
   reply[1] = 1
   if #taken > 0 then ring(left, 1) end

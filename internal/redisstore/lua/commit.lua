@@ -64,7 +64,7 @@ local function simple(spec, tick, until_, outcome, id, wait)
   local job = spec.job
   local way = in_way[job]
   if way == nil and spec.overlap == 'skip' then
-    way = redis.call('SRANDMEMBER', P .. 'active:' .. job) or false
+    way = member(P .. 'active:' .. job) or false
     in_way[job] = way
   end
   if way and wait then

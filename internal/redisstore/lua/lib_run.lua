@@ -82,22 +82,39 @@ local function queued_event(job, id, tick)
   return '{"type":"queued","job":"' .. job .. '","run":"' .. id .. '"' .. at .. '}'
 end
 
+-- member(set): an unfinished run of the set, or false. One whose hash is gone (thrown
+-- away by Redis, deleted by hand) never ends any more: it leaves the set.
+local function member(set)
+  local id = redis.call('SRANDMEMBER', set)
+  while id and redis.call('EXISTS', P .. 'run:' .. id) == 0 do
+    redis.call('SREM', set, id)
+    id = redis.call('SRANDMEMBER', set)
+  end
+  return id
+end
+
+-- full(set, limit): a run of the set when there are that many, else nil.
+local function full(set, limit)
+  while redis.call('SCARD', set) >= limit do
+    local id = redis.call('SRANDMEMBER', set)
+    if redis.call('EXISTS', P .. 'run:' .. id) == 1 then return id end
+    redis.call('SREM', set, id)
+  end
+end
+
 -- in_the_way(spec, active): the unfinished run that keeps a new one of the job
 -- from starting now, and why; nil when there is none.
 local function in_the_way(spec, active)
   if spec.overlap == 'allow' then
-    if spec.max > 0 and redis.call('SCARD', active) >= spec.max then
-      return redis.call('SRANDMEMBER', active), 'overlap: max_running is ' .. spec.max
-    end
+    local way = spec.max > 0 and full(active, spec.max)
+    if way then return way, 'overlap: max_running is ' .. spec.max end
   else
-    local way = redis.call('SRANDMEMBER', active)
+    local way = member(active)
     if way then return way, 'overlap: an earlier run is unfinished' end
   end
   if spec.group ~= '' then
-    local members = P .. 'group:' .. spec.group
-    if redis.call('SCARD', members) >= spec.limit then
-      return redis.call('SRANDMEMBER', members), 'overlap: group ' .. spec.group .. ' is full'
-    end
+    local way = full(P .. 'group:' .. spec.group, spec.limit)
+    if way then return way, 'overlap: group ' .. spec.group .. ' is full' end
   end
   return nil
 end
@@ -110,7 +127,7 @@ local function stand_in_line(group, job)
   redis.call('ZADD', line, 'NX', tonumber(last[2] or '0') + 1, job)
 end
 
-local cancel_run -- below
+local cancel_run, promote -- below
 
 -- admit(id, spec, trigger, more, events): a new run of one job is queued, waits for
 -- its turn, or is refused: "queued"; "waiting" and the run in the way; "skipped",
@@ -120,6 +137,8 @@ local function admit(id, spec, trigger, more, events, tick)
   local way, why = in_the_way(spec, active)
   if way and (spec.overlap == 'queue' or spec.overlap == 'replace') then
     local waiting = P .. 'waiting:' .. spec.job
+    -- Its turn may have come without a word: the run it waited for was lost by Redis.
+    if redis.call('EXISTS', waiting) == 1 then promote(spec.job) end
     local held = redis.call('LINDEX', waiting, 0)
     if held and spec.overlap == 'queue' then return 'skipped', held, 'overlap: a run is waiting already' end
     born(id, spec, trigger, more)
@@ -162,10 +181,11 @@ local function pin(id, spec, node, boot, trigger, more, events, tick)
   if redis.call('EXISTS', P .. 'run:' .. id) == 1 then return 'repeated' end
   local active = P .. 'active:' .. spec.job .. ':' .. node
   if spec.overlap ~= 'allow' then
-    local way = redis.call('SRANDMEMBER', active)
+    local way = member(active)
     if way then return 'skipped', way, 'overlap: an earlier run on ' .. node .. ' is unfinished' end
-  elseif spec.max > 0 and redis.call('SCARD', active) >= spec.max then
-    return 'skipped', redis.call('SRANDMEMBER', active), 'overlap: max_running is ' .. spec.max
+  elseif spec.max > 0 then
+    local way = full(active, spec.max)
+    if way then return 'skipped', way, 'overlap: max_running is ' .. spec.max end
   end
   born(id, spec, trigger, more)
   redis.call('HSET', P .. 'run:' .. id, 'route', 'node=' .. boot, 'pin', boot, 'pinned_to', node)
@@ -193,17 +213,25 @@ local function everywhere(id, spec, trigger, more, events, tick)
   return queued, refused, way, why, repeated
 end
 
--- promote(job): the run that waits for its turn gets it, if it has come.
-local function promote(job)
+-- promote(job): the run that waits for its turn gets it, if it has come. Where others of
+-- the job are unfinished it has not, unless their hashes are gone; of more than a few
+-- that is not asked.
+local MANY = 10
+promote = function(job)
   local waiting = P .. 'waiting:' .. job
   local id = redis.call('LINDEX', waiting, 0)
   if not id then return end
   local key = P .. 'run:' .. id
   local h = redis.call('HMGET', key, 'status', 'priority', 'route', 'group', 'group_limit')
   if h[1] == 'queued' then
-    if redis.call('SCARD', P .. 'active:' .. job) > 1 then return end -- itself is one of them
+    local active = P .. 'active:' .. job
+    local others = redis.call('SCARD', active) - 1 -- itself is one of them
+    if others > MANY then return end
+    for _, other in ipairs(others > 0 and redis.call('SMEMBERS', active) or {}) do
+      if other ~= id and redis.call('EXISTS', P .. 'run:' .. other) == 1 then return end
+    end
     if h[4] then
-      if redis.call('SCARD', P .. 'group:' .. h[4]) >= tonumber(h[5]) then return end
+      if full(P .. 'group:' .. h[4], tonumber(h[5])) then return end
       redis.call('SADD', P .. 'group:' .. h[4], id)
       redis.call('ZREM', P .. 'groupwait:' .. h[4], job)
     end

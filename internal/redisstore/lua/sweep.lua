@@ -140,6 +140,16 @@ local function unclaimed(id, key, h)
   close(id, 'failed', failure, events)
 end
 
+-- gone(id, job): Redis threw the run's hash away, or somebody deleted it: nobody knows
+-- any more what it was. It is in nobody's way from here on. Its rollback list is left for
+-- a person to read.
+local function gone(id, job)
+  redis.call('SREM', P .. 'active:' .. job, id)
+  if redis.call('LREM', P .. 'waiting:' .. job, 0, id) == 0 then promote(job) end
+  redis.call('PEXPIRE', P .. 'rollback:' .. id, KEEP_MS)
+  events[#events + 1] = '{"type":"failed","job":"' .. job .. '","run":"' .. id .. '","error":"Redis lost the record of this run"}'
+end
+
 local FIELDS = { 'status', 'job', 'priority', 'attempt', 'renewed', 'node', 'digest', 'parked_at', 'route', 'pin', 'pinned_to',
   'token', 'cancel_why', 'delivery', 'crash_retries', 'unroutable_ms' }
 for _, id in ipairs(expired) do
@@ -162,10 +172,8 @@ for _, id in ipairs(expired) do
   else
     -- Final, queued, or its hash is gone: nothing here may hold it.
     removed[#removed + 1] = id
-    if not h.status then
-      local owner = string.match(id, '^([^@]+)@')
-      if owner then redis.call('SREM', P .. 'active:' .. owner, id) end
-    end
+    local owner = string.match(id, '^([^@]+)@')
+    if not h.status and owner then gone(id, owner) end
   end
 end
 

@@ -1,0 +1,118 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"carillon/jobs"
+)
+
+// evict throws the hash of a run away, as a Redis with a policy other than noeviction
+// does.
+func evict(t *testing.T, s *Store, id string) {
+	t.Helper()
+	n, err := s.cmd.Del(context.Background(), s.keys.run(id)).Result()
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n, id)
+}
+
+// A run whose hash is gone never ends. It must not be in the way of others for ever.
+func TestARunThatRedisLostIsInNobodysWay(t *testing.T) {
+	kinds := map[string]func(j *jobs.Job){
+		"skip":        func(j *jobs.Job) { j.Overlap = jobs.OverlapSkip },
+		"queue":       func(j *jobs.Job) { j.Overlap = jobs.OverlapQueue },
+		"replace":     func(j *jobs.Job) { j.Overlap = jobs.OverlapReplace },
+		"max_running": func(j *jobs.Job) { j.MaxRunning = 1 },
+		"group":       func(j *jobs.Job) { j.Overlap, j.Group, j.GroupLimit = jobs.OverlapQueue, "db", 1 },
+	}
+	for name, shape := range kinds {
+		t.Run(name, func(t *testing.T) {
+			engines(t, func(t *testing.T, f *fleet) {
+				ctx := context.Background()
+				s := f.node("n1")
+				token := lead(t, s)
+
+				// One that waited.
+				j := job("j")
+				shape(j)
+				evict(t, s, trigger(t, s, j, "a"))
+				require.Empty(t, claim(t, s, 5), "nobody knows what it was")
+				sweep(t, s, token)
+				next := trigger(t, s, j, "b")
+
+				// One that ran; another waits for it, where the job lets it.
+				c := claim(t, s, 5)
+				require.Len(t, c, 1)
+				require.Equal(t, next, c[0].RunID)
+				held := ""
+				if j.Overlap == jobs.OverlapQueue || j.Overlap == jobs.OverlapReplace {
+					held = trigger(t, s, j, "c")
+				}
+				evict(t, s, next)
+				answers, err := s.Renew(ctx, []jobs.LeaseRef{{RunID: next, Token: c[0].Token}})
+				require.NoError(t, err)
+				require.Equal(t, []jobs.RenewAnswer{jobs.RenewLost}, answers, "its node ends it")
+				require.Equal(t, []jobs.FinishAnswer{jobs.FinishUnknown}, finish(t, s, jobs.Result{RunID: next, Token: c[0].Token, Status: jobs.Succeeded}))
+				expire(t, s, next)
+				sweep(t, s, token)
+				if j.Group != "" {
+					// The group of a run that is gone is known to nobody: the next one finds out.
+					_, err := s.Trigger(ctx, jobs.TriggerRequest{Job: j, Unique: "d"})
+					require.NoError(t, err)
+				}
+				if held == "" {
+					held = trigger(t, s, j, "d")
+				}
+				c = claim(t, s, 1)
+				require.Len(t, c, 1)
+				require.Equal(t, held, c[0].RunID, "its turn has come")
+				finishOne(t, s, c[0], jobs.Succeeded, "", "")
+				for _, c := range claim(t, s, 5) {
+					finishOne(t, s, c, jobs.Succeeded, "", "")
+				}
+				sweep(t, s, token)
+				nothingLeft(t, s, "j")
+				require.Zero(t, s.cmd.Exists(ctx, s.keys.prefix+"group:db", s.keys.prefix+"groupwait:db").Val())
+			})
+		})
+	}
+}
+
+// A tick that meets a run of which nothing is left but its id.
+func TestATickIsNotSkippedForARunThatRedisLost(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		j := job("j")
+		j.Overlap = jobs.OverlapSkip
+		evict(t, s, trigger(t, s, j, "a"))
+		tick := s.Now().Truncate(time.Second)
+		setCursor(t, s, j, tick.Add(-time.Minute))
+		vs, err := s.Commit(ctx, token, []jobs.Decision{ran(j, tick)})
+		require.NoError(t, err)
+		require.Equal(t, []jobs.VerdictKind{jobs.VerdictRan}, kinds(vs))
+	})
+}
+
+// While the disk of Redis is full nobody can renew a lease, although it tells the time.
+func TestAFullDiskBreaksTheRecord(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		s := f.node("n1")
+		time.Sleep(50 * time.Millisecond)
+		require.NoError(t, s.SyncClock(context.Background()))
+		require.GreaterOrEqual(t, s.SteadyFor(), 50*time.Millisecond)
+		full := errors.New("MISCONF Errors writing to the AOF file: No space left on device")
+		hook := record{s.clock}
+		hook.look(errors.New("OOM command not allowed"))
+		require.GreaterOrEqual(t, s.SteadyFor(), 50*time.Millisecond, "leases are renewed at maxmemory")
+		hook.look(full)
+		require.Less(t, s.SteadyFor(), 50*time.Millisecond)
+		require.True(t, s.Down(wrap("renew leases", full)), "nobody else gets through either")
+		require.False(t, s.Down(wrap("renew leases", errors.New("READONLY You can't write against a read only replica."))), "another one may be the master")
+	})
+}
