@@ -5,12 +5,13 @@
 // about Redis itself (expiry while stopped, restarts, scripts over a second)
 // is proved on a real one.
 //
-//	Shared(t)   one redis-server for the package, a namespace for each test
-//	Real(t)     a redis-server of the test's own
-//	StartReal   the same, to be stopped, continued, killed and restarted
-//	Mini(t)     a miniredis over TCP in which time moves
-//	Bubble(t)   a miniredis inside a testing/synctest bubble, no network
-//	NewLink     a dialer in front of any of them that loses what it is told to
+//	Shared(t)     one redis-server for the package, a namespace for each test
+//	Real(t)       a redis-server of the test's own
+//	StartReal     the same, to be stopped, continued, killed and restarted
+//	StartCluster  six of them that are a Redis Cluster, to be resharded and failed over
+//	Mini(t)       a miniredis over TCP in which time moves
+//	Bubble(t)     a miniredis inside a testing/synctest bubble, no network
+//	NewLink       a dialer in front of any of them that loses what it is told to
 //
 // Most tests want Bubble: an hour of its time costs nothing, and it waits for
 // nobody. Shared is next: a test on it costs about a millisecond.

@@ -73,8 +73,9 @@ type Server struct {
 
 	sentinel string // the file of a sentinel
 
-	mu   sync.Mutex
-	proc *process // nil while there is none
+	mu      sync.Mutex
+	proc    *process // nil while there is none
+	stopped bool     // by Stop
 }
 
 // URL is redis://127.0.0.1:port/0. It stays the same over a Restart.
@@ -110,6 +111,13 @@ func (s *Server) Restart() {
 	}
 }
 
+// running is false when there is no process, and while it is stopped.
+func (s *Server) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proc != nil && !s.stopped
+}
+
 func (s *Server) signal(sig syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,6 +127,7 @@ func (s *Server) signal(sig syscall.Signal) {
 	if err := s.proc.cmd.Process.Signal(sig); err != nil {
 		panic(fmt.Sprintf("redistest: %v: %v", sig, err))
 	}
+	s.stopped = sig == syscall.SIGSTOP
 }
 
 // binary finds redis-server, or ends the test.
@@ -192,7 +201,7 @@ func (s *Server) launch() error {
 		return err
 	}
 	s.mu.Lock()
-	s.proc = p
+	s.proc, s.stopped = p, false
 	s.mu.Unlock()
 	return nil
 }
