@@ -217,6 +217,9 @@ var redisDatabase = regexp.MustCompile(`^/?[0-9]{0,6}$`)
 // of a database.
 var sentinelMaster = regexp.MustCompile(`^/[^/]+(/[0-9]{0,6})?$`)
 
+// clusterDatabase is the path of a redis+cluster URL.
+var clusterDatabase = regexp.MustCompile(`^/?0?$`)
+
 // readRedisURL checks the form only; the store that dials knows the rest. The
 // URL may hold a password, so no message repeats it.
 func readRedisURL(d *decoder, e entry, f *fileValue) {
@@ -241,9 +244,13 @@ func readRedisURL(d *decoder, e entry, f *fileValue) {
 		d.problem(at, `redis.url names no sentinels or no master; expected one such as "redis+sentinel://host:26379,host:26379/mymaster/0"`)
 	case u.Scheme == "redis+sentinel":
 		f.schedule.Redis = s
+	case (u.Scheme == "redis+cluster" || u.Scheme == "rediss+cluster") && (u.Host == "" || !clusterDatabase.MatchString(u.Path)):
+		d.problem(at, `redis.url names no nodes, or a database other than 0, the only one of a cluster; expected one such as "redis+cluster://host:6379,host:6379"`)
+	case u.Scheme == "redis+cluster" || u.Scheme == "rediss+cluster":
+		f.schedule.Redis = s
 	case u.Scheme != "redis" && u.Scheme != "rediss":
-		d.problem(at, "redis.url begins with %q; expected redis://, rediss:// (TLS), unix:// or redis+sentinel://%s", u.Scheme+"://",
-			didYouMean(u.Scheme, []string{"redis", "rediss", "unix", "redis+sentinel"}))
+		d.problem(at, "redis.url begins with %q; expected redis://, rediss:// (TLS), unix://, redis+sentinel:// or redis+cluster://%s", u.Scheme+"://",
+			didYouMean(u.Scheme, []string{"redis", "rediss", "unix", "redis+sentinel", "redis+cluster", "rediss+cluster"}))
 	case u.Hostname() == "":
 		d.problem(at, `redis.url names no host; expected one such as "redis://host:6379/0"`)
 	case !redisDatabase.MatchString(u.Path):

@@ -111,7 +111,7 @@ func (c *clock) add(start, end, remote time.Time) {
 func (c *clock) interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.steady = c.local()
+	c.steady = time.Now()
 }
 
 // steadyFor is how long the record has been unbroken; 0 when the last answer is
@@ -150,13 +150,29 @@ func (s *Store) SyncClock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	start := s.clock.local()
-	remote, err := s.cmd.Time(ctx).Result()
+	remote, err := s.readTime(ctx)
 	end := s.clock.local()
 	if err != nil {
 		return wrap("read the clock of Redis", err)
 	}
 	s.clock.add(start, end, remote)
 	return nil
+}
+
+// readTime asks for the time of the machine that runs our scripts. In a cluster any
+// node would answer TIME, also one that lost our slot without having told us yet; so
+// there it goes together with a read in the slot, which only its owner answers.
+func (s *Store) readTime(ctx context.Context) (time.Time, error) {
+	if s.owner == nil {
+		return s.cmd.Time(ctx).Result()
+	}
+	pipe := s.cmd.Pipeline()
+	pipe.Exists(ctx, s.keys.probe())
+	now := pipe.Time(ctx)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return time.Time{}, err
+	}
+	return now.Val(), nil
 }
 
 // KeepTime measures the clock of Redis until ctx ends: a few times at once, then

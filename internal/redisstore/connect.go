@@ -31,11 +31,16 @@ type target struct {
 	*redis.Options
 	sentinels []string // host:port; empty: Options has the address of Redis itself
 	master    string   // what the sentinels call it
+	nodes     []string // host:port of some nodes of a cluster; empty: it is none
+	owner     *owner   // of the slot of our keys, in a cluster
 }
 
 // name is the address for people, without credentials.
 func (t *target) name() string {
-	if t.sentinels == nil {
+	switch {
+	case t.nodes != nil:
+		return "the cluster of " + strings.Join(t.nodes, ",")
+	case t.sentinels == nil:
 		return t.Addr
 	}
 	return t.master + " of the sentinels " + strings.Join(t.sentinels, ",")
@@ -47,6 +52,8 @@ func (t *target) name() string {
 //	rediss://…?ca=FILE&cert=FILE&key=FILE&server_name=NAME
 //	unix://[USER:PASSWORD@]/PATH?db=DB
 //	redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/MASTER/DB
+//	redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT
+//	rediss+cluster://…?ca=FILE&cert=FILE&key=FILE&server_name=NAME
 func parseURL(raw string) (*target, error) {
 	if raw == "" {
 		return nil, errors.New("redis address is empty: expected redis://HOST:PORT/DB")
@@ -57,7 +64,7 @@ func parseURL(raw string) (*target, error) {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("redis address %s: "+format, append([]any{Redact(raw)}, args...)...)
 	}
-	malformed := bad("expected redis://[USER:PASSWORD@]HOST:PORT/DB, rediss://…, unix:///PATH or redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB")
+	malformed := bad("expected redis://[USER:PASSWORD@]HOST:PORT/DB, rediss://…, unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB or redis+cluster://HOST:PORT,HOST:PORT")
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, malformed // their words quote the URL
@@ -67,7 +74,8 @@ func parseURL(raw string) (*target, error) {
 		return nil, bad("what follows the ? cannot be read: expected NAME=VALUE&NAME=VALUE")
 	}
 	known := parameters
-	if u.Scheme == "rediss" {
+	secure := u.Scheme == "rediss" || u.Scheme == "rediss+cluster"
+	if secure {
 		known = slices.Concat(parameters, tlsParameters)
 	}
 	for name, values := range q {
@@ -91,8 +99,13 @@ func parseURL(raw string) (*target, error) {
 	}
 	u.RawQuery = q.Encode()
 	t := new(target)
-	if u.Scheme == "redis+sentinel" {
+	switch u.Scheme {
+	case "redis+sentinel":
 		if !t.takeSentinels(u) {
+			return nil, malformed
+		}
+	case "redis+cluster", "rediss+cluster":
+		if !t.takeNodes(u) {
 			return nil, malformed
 		}
 	}
@@ -100,11 +113,17 @@ func parseURL(raw string) (*target, error) {
 	if err != nil {
 		return nil, malformed
 	}
+	if t.nodes != nil && o.DB != 0 {
+		return nil, bad("a cluster has only database 0")
+	}
 	t.Options = o
 	if o.TLSConfig == nil {
 		return t, nil
 	}
 	o.TLSConfig.MinVersion = tls.VersionTLS12
+	if t.nodes != nil {
+		o.TLSConfig.ServerName = "" // each node has its own
+	}
 	if name != "" {
 		o.TLSConfig.ServerName = name
 	}
@@ -119,18 +138,36 @@ func parseURL(raw string) (*target, error) {
 
 // takeSentinels takes the sentinels and the name of the master off the URL, and
 // leaves the address of a plain Redis.
-func (t *target) takeSentinels(u *url.URL) bool {
-	for _, host := range strings.Split(u.Host, ",") {
-		name, port, found := strings.Cut(host, ":")
-		if _, err := strconv.ParseUint(port, 10, 16); !found || name == "" || err != nil {
-			return false
-		}
-		t.sentinels = append(t.sentinels, net.JoinHostPort(name, port))
+func (t *target) takeSentinels(u *url.URL) (ok bool) {
+	if t.sentinels, ok = hostsOf(u); !ok {
+		return false
 	}
 	master, db, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	t.master = master
 	u.Scheme, u.Host, u.Path = "redis", t.sentinels[0], "/"+db
 	return master != ""
+}
+
+// takeNodes takes the nodes of a cluster off the URL, and leaves the address of a
+// plain Redis.
+func (t *target) takeNodes(u *url.URL) (ok bool) {
+	if t.nodes, ok = hostsOf(u); !ok {
+		return false
+	}
+	u.Scheme, u.Host = strings.TrimSuffix(u.Scheme, "+cluster"), t.nodes[0]
+	return true
+}
+
+// hostsOf reads HOST:PORT,HOST:PORT.
+func hostsOf(u *url.URL) (hosts []string, ok bool) {
+	for _, host := range strings.Split(u.Host, ",") {
+		name, port, found := strings.Cut(host, ":")
+		if _, err := strconv.ParseUint(port, 10, 16); !found || name == "" || err != nil {
+			return nil, false
+		}
+		hosts = append(hosts, net.JoinHostPort(name, port))
+	}
+	return hosts, true
 }
 
 // Redact returns an address without its password, and without the values of
@@ -215,11 +252,10 @@ func isPathError(err error) bool {
 	return errors.As(err, &path)
 }
 
-// client applies the settings that keep go-redis honest: no retries of its own
+// honest applies the settings that keep go-redis honest: no retries of its own
 // (they repeat mutating calls), deadlines from the context, no extra commands on
 // connect and no lookups in the constructor.
-func client(t *target, io time.Duration, pool int) *redis.Client {
-	o := *t.Options
+func honest(o *redis.Options, io time.Duration, pool int) *redis.Options {
 	o.Protocol = 2
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -232,6 +268,18 @@ func client(t *target, io time.Duration, pool int) *redis.Client {
 	o.PoolSize = pool
 	o.PoolTimeout = io
 	o.PipelinePoolSize = -1
+	return o
+}
+
+func client(t *target, io time.Duration, pool int) *redis.Client {
+	o := *t.Options
+	honest(&o, io, pool)
+	if t.owner != nil {
+		o.Dialer = t.owner.connect
+		c := redis.NewClient(&o)
+		c.AddHook(slotErrors{t.owner})
+		return c
+	}
 	if t.sentinels == nil {
 		return redis.NewClient(&o)
 	}

@@ -267,7 +267,11 @@ func (s *Store) lookRights(ctx context.Context, f *Facts) error {
 	if err != nil {
 		return f.refuse("ACL WHOAMI", err)
 	}
-	for _, line := range commands {
+	lines := commands
+	if s.owner != nil {
+		lines = append(slices.Clone(lines), "cluster slots")
+	}
+	for _, line := range lines {
 		args := []any{"ACL", "DRYRUN", user}
 		for _, word := range strings.Fields(line) {
 			switch word {

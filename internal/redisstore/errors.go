@@ -92,9 +92,13 @@ var replies = []struct {
 }{
 	{"LOADING", Down, "Redis is loading its data set; carillon goes on by itself"},
 	{"MASTERDOWN", Down, "this replica lost its master; point carillon at the master"},
-	{"CLUSTERDOWN", Down, "the cluster has no owner for this slot; look at CLUSTER INFO"},
+	// A node that is cut off from the others says it too, while they go on.
+	{"CLUSTERDOWN", Transient, "the cluster has no owner for our slot, or this node of it is cut off; see CLUSTER INFO"},
 	{"UNBLOCKED", Transient, ""},
-	{"TRYAGAIN", Transient, ""},
+	{"TRYAGAIN", Transient, "our slot is on its way to another node of the cluster; carillon goes on when it is there"},
+	{"ASK ", Transient, "our slot is on its way to another node of the cluster; carillon goes on when it is there"},
+	{"MOVED ", Fatal, "this Redis is a node of a cluster, and another one has our keys: redis+cluster://HOST:PORT,HOST:PORT finds it"},
+	{"ERR This instance has cluster support disabled", Fatal, "this Redis is not part of a cluster: redis://HOST:PORT/DB"},
 	{"BUSY", Transient, "a script runs for too long in this Redis; SCRIPT KILL or find its owner"},
 	{"ERR max number of clients reached", Transient, "raise maxclients of this Redis"},
 	{"OOM", Degraded, "Redis reached maxmemory; raise it or free memory (running jobs go on, nothing new is started)"},

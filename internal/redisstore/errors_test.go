@@ -24,6 +24,10 @@ func TestErrorsAreClassified(t *testing.T) {
 		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, Down},
 		{errors.New("LOADING Redis is loading the dataset in memory"), Down},
 		{errors.New("MASTERDOWN Link with MASTER is down"), Down},
+		{errors.New("CLUSTERDOWN The cluster is down"), Transient}, // a node that is cut off says it too
+		{errors.New("TRYAGAIN Multiple keys request during rehashing of slot"), Transient},
+		{errors.New("ASK 866 127.0.0.1:7001"), Transient},
+		{errors.New("MOVED 866 127.0.0.1:7001"), Fatal}, // with redis://; a client of a cluster goes there
 		{errors.New("UNBLOCKED force unblock"), Transient},
 		{io.EOF, Transient},
 		{context.DeadlineExceeded, Transient},

@@ -21,6 +21,10 @@ import (
 // each. More of it: go test ./internal/redisstore -run Model -rapid.checks=5000.
 func TestTheStoreIsTheModel(t *testing.T) {
 	url, namespace := redistest.Shared(t)
+	sameAsModel(t, url, namespace)
+}
+
+func sameAsModel(t *testing.T, url, namespace string) {
 	base, err := Open(Options{URL: url, Namespace: namespace, Node: "n", Boot: "b", Lease: time.Hour})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = base.Close() })

@@ -43,6 +43,7 @@ type Store struct {
 	lead  *redis.Client // the lock alone, so that nothing queues before a renewal
 	block *redis.Client // the bell alone: it sits in BLPOP
 	sub   *redis.Client // pub/sub
+	owner *owner        // in a cluster: who has our slot, for all four
 
 	vacant  chan struct{}
 	cancels chan string
@@ -84,6 +85,13 @@ func Open(opts Options) (*Store, error) {
 		cancels: make(chan string, 256),
 	}
 	s.Serve([]string{jobs.AnyRoute}, defaultMaxWait)
+	if base.nodes != nil {
+		o := *base.Options
+		base.owner = newOwner(base, slotOf(opts.Namespace), honest(&o, 2*time.Second, 1), func(to string) {
+			s.log.Info("another node of the cluster has our slot now", "node", to)
+		})
+		s.owner = base.owner
+	}
 	s.cmd = client(base, 2*time.Second, 16)
 	// After as many failed dials as the pool is large, the client refuses every call
 	// and looks again only once a second: too seldom for a short leader TTL.
@@ -117,7 +125,11 @@ const (
 
 // Close closes every connection. Calls under way fail.
 func (s *Store) Close() error {
-	return errors.Join(s.cmd.Close(), s.lead.Close(), ignoreClosed(s.block.Close()), s.sub.Close())
+	err := errors.Join(s.cmd.Close(), s.lead.Close(), ignoreClosed(s.block.Close()), s.sub.Close())
+	if s.owner != nil {
+		s.owner.close()
+	}
+	return err
 }
 
 func ignoreClosed(err error) error {
