@@ -40,6 +40,10 @@ race: ## tests with the race detector, not from the cache: make race PKG=./leade
 leader-storm: ## kill -9 the leader again and again, and account for every tick
 	go test ./e2e -run LeaderStorm -storm 2m -v -count=1 -timeout 10m
 
+.PHONY: storm
+storm: ## every fault there is, against real processes, for TIME (5m); docs/storm.md
+	go test ./faults -run 'Storm$$' -storm $(or $(TIME),5m) -v -count=1 -timeout 24h $(STORM)
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for TIME (20s)
 	@sh scripts/fuzz.sh

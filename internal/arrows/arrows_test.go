@@ -57,6 +57,8 @@ var ours = map[string][]string{
 	"carillon/internal/proctest":  {},
 	"carillon/internal/arrows":    {},
 	"carillon/e2e":                {everything},
+	"carillon/faults":             {everything},
+	"carillon/faults/*":           {}, // what the jobs of a storm execute
 	"carillon/examples":           {},
 	"carillon/examples/*":         {root, "carillon/jobs"}, // what a user can import
 }
