@@ -108,6 +108,9 @@ func readCut(data []byte, at, indent int) *yaml.Node {
 	}
 	end := jobs
 	for len(end.Content) > 0 {
+		if key := end.Content[max(len(end.Content)-2, 0)]; end.Kind == yaml.MappingNode && key.Value == "" && key.Tag == "!!null" {
+			return nil // a key without a text ("?"), whose value has the place of what comes next
+		}
 		end = end.Content[len(end.Content)-1]
 	}
 	if end.Line > above {

@@ -86,6 +86,7 @@ func TestWhereverAFileIsCutItIsTheSame(t *testing.T) {
 		"a text of blanks":     {"jobs:\n  a: |+\n      \n  b: >2+\n\n\n  c: |\n   x\n# edge\n\n  d: y\n", 3},
 		"keys of two lines":    {"jobs:\n  z: x\n  ? a\n  b: x\n  ? [y,\n  c: z]\n  : y\n  d: &d\n  e: *d\n", 1},
 		"a key, no value":      {"jobs:\n  a:\n    ? x\n  b:\n  - y\n  -\n  c: !!str\n  d:\n", 2},
+		"no key, no value":     {"jobs:\n  0:\n  ?\n  a: x\n  b:\n    ?\n  c: x\n", 1},
 		"indented less":        {"jobs:\n  a: x\n y: x\n  b: x\n", 0},
 		"a tab":                {"jobs:\n  a: x\n\tb: x\n  c: x\n", 0},
 		"jobs in quotes":       {"x: 'a\njobs:\n  a: x\n  b: y\n'\njobs:\n  a: x\n  b: y\n  c: z\n", 0},
