@@ -30,6 +30,12 @@ func (a *Actions) runCommand(ctx context.Context, at *Attempt, out io.Writer) Re
 		return refused.report()
 	}
 	if err := a.leashes.take(*at, func() (*Watcher, error) { return newWatcher(at.Boot, a.logger()) }); err != nil {
+		for _, of := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM} {
+			if errors.Is(err, of) {
+				err = fmt.Errorf("%w: %w", errShort, err)
+				break
+			}
+		}
 		return Report{Err: err}
 	}
 	g, err := startGroup(p, out)
