@@ -137,7 +137,7 @@ jobs:
 	escaped := f.pidsIn("escaped")
 	require.Len(t, escaped, 1)
 	assert.True(t, living(escaped[0]), "what left the group is not the group's")
-	assert.Contains(t, f.call("logs", id).out, "a process that left the command's group still holds its output")
+	assert.Contains(t, f.call("logs", id).out, "left processes behind that are not of its group any more: "+itoa(escaped[0]))
 	p.kill()
 	eventually(t, patience, noneLives(escaped), "it dies with its node, found by its environment")
 }
