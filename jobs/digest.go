@@ -124,6 +124,7 @@ type jobForm struct {
 	Delivery        Delivery          `json:"delivery,omitempty"`
 	UnroutableAfter time.Duration     `json:"unroutable_after,omitempty"`
 	Jitter          time.Duration     `json:"jitter,omitempty"`
+	RenamedFrom     string            `json:"renamed_from,omitempty"`
 }
 
 type afterForm struct {
@@ -291,6 +292,7 @@ func scheduleDigest(s *Schedule) string {
 			Delivery:        unless(j.Delivery, byDefault.Delivery),
 			UnroutableAfter: unless(j.UnroutableAfter, byDefault.UnroutableAfter),
 			Jitter:          j.Jitter,
+			RenamedFrom:     j.RenamedFrom,
 		}
 	}
 	slices.SortFunc(form.Jobs, func(a, b jobForm) int { return strings.Compare(a.Name, b.Name) })

@@ -54,5 +54,6 @@ const (
 	EventPaused         EventType = "paused"     // a job
 	EventResumed        EventType = "resumed"    // a job
 	EventBackfill       EventType = "backfill"   // somebody asked for past ticks
+	EventRenamed        EventType = "renamed"    // what a job had under its old name is the new one's
 	EventUnroutable     EventType = "unroutable" // no live node may take the run"
 )

@@ -16,6 +16,7 @@ type jobValue struct {
 	schedule *Schedule
 	texts    []entry // the schedule expressions, parsed when the zone is known
 	upstream *entry  // where after.job is written
+	former   *entry  // where renamed_from is written
 }
 
 // sharedFields are the keys that a job and "defaults:" have in common.
@@ -44,6 +45,7 @@ var jobShape = shape[jobValue]{
 		{"timezone", readJobZone},
 		{"schedule", readSchedule},
 		{"after", readAfter},
+		{"renamed_from", readRenamedFrom},
 	}, timeFields, actionFields(func(v *jobValue) *Action { return &v.job.Action }), []field[jobValue]{
 		{"undo", func(d *decoder, e entry, v *jobValue) { readUndo(d, e, &v.job.Undo) }},
 		{"steps", readSteps},
@@ -76,6 +78,9 @@ func (d *decoder) readJob(e entry, f *fileValue) *Job {
 	checkRelations(d, found, &v.job)
 	if v.upstream != nil {
 		f.links = append(f.links, link{job: &v.job, at: *v.upstream})
+	}
+	if v.former != nil {
+		f.renames = append(f.renames, link{job: &v.job, at: *v.former})
 	}
 	v.job.Digest = definitionDigest(&v.job)
 	v.job.Timing = timingDigest(&v.job, d.daysOf(v.job.Only), d.daysOf(v.job.Exclude))

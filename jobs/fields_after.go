@@ -32,10 +32,10 @@ func readAfter(d *decoder, e entry, v *jobValue) {
 	}
 }
 
-// A link is one job's after, checked when all jobs are known.
+// A link is where one job names another one, checked when all jobs are known.
 type link struct {
 	job *Job
-	at  entry // after.job
+	at  entry // after.job, or renamed_from
 }
 
 // checkLinks sees to it that each job that is followed exists, and that no job

@@ -66,7 +66,7 @@ func Parse(name string, data []byte, options ...Option) (*Schedule, error) {
 	for _, option := range options {
 		option(d)
 	}
-	s := &Schedule{Timezone: "UTC", Location: time.UTC, Zoneinfo: d.database.Version(), MaxWait: defaultMaxWait, byName: map[string]*Job{}}
+	s := &Schedule{Timezone: "UTC", Location: time.UTC, Zoneinfo: d.database.Version(), MaxWait: defaultMaxWait, byName: map[string]*Job{}, formerly: map[string]*Job{}}
 	if doc := d.parse(data); doc != nil {
 		d.allow(doc)
 		d.schedule(doc, s)
@@ -80,6 +80,9 @@ func Parse(name string, data []byte, options ...Option) (*Schedule, error) {
 	compact(s)
 	for _, j := range s.Jobs {
 		s.byName[j.Name] = j
+		if j.RenamedFrom != "" {
+			s.formerly[j.RenamedFrom] = j
+		}
 	}
 	s.follow()
 	s.Digest = scheduleDigest(s)
@@ -119,6 +122,7 @@ type fileValue struct {
 	defaults jobValue
 	jobs     []*Job
 	links    []link // the jobs that follow others, checked when all are read
+	renames  []link // the jobs that had another name, likewise
 }
 
 // fileShape lists the keys of a file. The order matters: jobs are read last,

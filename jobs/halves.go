@@ -16,6 +16,7 @@ func readJobs(d *decoder, e entry, f *fileValue) {
 	}
 	if d.readInHalves(entries, f) || d.readInOrder(entries, f) {
 		d.checkLinks(f.links, entries)
+		d.checkRenames(f.renames, entries)
 	}
 	f.schedule.Jobs = f.jobs
 }
@@ -74,6 +75,7 @@ func (d *decoder) readInHalves(entries []entry, f *fileValue) bool {
 	share(second.file.jobs, first.specs, second.specs)
 	f.jobs = append(first.file.jobs, second.file.jobs...)
 	f.links = append(first.file.links, second.file.links...)
+	f.renames = append(first.file.renames, second.file.renames...)
 	d.budget = left
 	return true
 }

@@ -23,6 +23,7 @@ type Schedule struct {
 	Digest    string         // 16 hex digits over every job's definition and timing
 	ZoneAt    Place          // where the file names its zone; zero when it has the default
 	byName    map[string]*Job
+	formerly  map[string]*Job // by RenamedFrom
 }
 
 // Heartbeat is a dead-man's switch outside of the fleet: the leader asks for URL
@@ -46,10 +47,14 @@ type Places struct {
 // Job returns the job of that name, or nil.
 func (s *Schedule) Job(name string) *Job { return s.byName[name] }
 
+// Formerly returns the job that was renamed from that name, or nil.
+func (s *Schedule) Formerly(name string) *Job { return s.formerly[name] }
+
 // Job is one entry under "jobs:". A job is data: nothing in it runs.
 type Job struct {
 	Name        string
-	Line        int // of the file, where the job is declared
+	Line        int    // of the file, where the job is declared
+	RenamedFrom string `json:",omitempty"` // the name that it had before: its cursor and history are this job's
 	Description string
 	Enabled     bool
 	Specs       []*Spec       // of schedule:; without them and At the job is started by hand only

@@ -68,6 +68,7 @@ var beyondSchema = map[string]string{
 	"merge.bad.yaml":         "what a merge key may be is not part of the result",
 	"groupless.bad.yaml":     "a name that is declared elsewhere",
 	"calendarless.bad.yaml":  "a name that is declared elsewhere",
+	"renamed.bad.yaml":       "names that other jobs have",
 }
 
 const noYAML = "no YAML, which the editor says"
@@ -404,7 +405,7 @@ func TestSchemaPatternsOfExpressions(t *testing.T) {
 
 // beyondWords are messages of the decoder about what no JSON Schema can express.
 var beyondWords = regexp.MustCompile(strings.Join([]string{
-	`which is no job of this file`, `is the job itself`, `closes a circle`, `is not declared`, // names that are declared elsewhere
+	`which is no job of this file`, `is the job itself`, `is the job's own name`, `is a job of this file`, `only one job can go on`, `closes a circle`, `is not declared`, // names that are declared elsewhere
 	`is in env too`, `is taken; first given`, `in the list twice`, `given twice`, // the same thing in two places, or in two spellings
 	`does not match the pattern`, `is none of `, `error parsing regexp`, `is not a URL`, // what a text means
 	`calendar file`, `holds no day`, // what is in other files

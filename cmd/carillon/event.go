@@ -97,7 +97,7 @@ func eventColour(t jobs.EventType) colour {
 		return yellow
 	case jobs.EventRetrying, jobs.EventSkipped, jobs.EventParked, jobs.EventReleased, jobs.EventSuperseded, jobs.EventNodeDown, jobs.EventResigned:
 		return yellow
-	case jobs.EventRunning, jobs.EventLeader, jobs.EventNodeUp, jobs.EventReloaded, jobs.EventResumed, jobs.EventUndone:
+	case jobs.EventRunning, jobs.EventLeader, jobs.EventNodeUp, jobs.EventReloaded, jobs.EventResumed, jobs.EventUndone, jobs.EventRenamed:
 		return cyan
 	default:
 		return plain

@@ -61,6 +61,9 @@ func jobLines(j *forecast.JobDiff, all bool) []string {
 	case forecast.Retimed:
 		words = []string{retimedWords(j.Old, j.New)}
 	}
+	if j.WasRenamed() {
+		words = append(words, "renamed from "+j.Old.Name+", with its cursor and its history")
+	}
 	if len(j.Keys) > 0 {
 		words = append(words, strings.Join(j.Keys, ", ")+" changed")
 	}
@@ -69,7 +72,7 @@ func jobLines(j *forecast.JobDiff, all bool) []string {
 	}
 	lines := []string{fmt.Sprintf("%s %s: %s", planSigns[j.Change], j.Name, string(j.Change)+", "+strings.Join(words, "; "))}
 	if j.Renamed != "" {
-		lines = append(lines, "    looks renamed: "+j.Renamed+" is the same by another name; cursor and history do not follow")
+		lines = append(lines, "    looks renamed: "+j.Renamed+" is the same by another name; cursor and history follow only with renamed_from")
 	}
 	changes := tickLines(j)
 	shown := changes

@@ -54,9 +54,11 @@ func (a *app) retry(ctx context.Context, st store, id string, o retryOptions) er
 	if err != nil {
 		return err
 	}
-	job, err := jobIn(s, run.Job)
-	if err != nil {
-		return err
+	job := s.Formerly(run.Job)
+	if job == nil || s.Job(run.Job) != nil {
+		if job, err = jobIn(s, run.Job); err != nil {
+			return err
+		}
 	}
 	params, err := job.BindParams(run.Params)
 	if err != nil {

@@ -265,6 +265,9 @@ func jobIn(s *jobs.Schedule, name string) (*jobs.Job, error) {
 	if job := s.Job(name); job != nil {
 		return job, nil
 	}
+	if job := s.Formerly(name); job != nil {
+		return nil, fail(exitNotFound, "%s has no job %q: it is called %s now", s.Path, name, job.Name)
+	}
 	e := fail(exitNotFound, "%s has no job %q%s", s.Path, name, didYouMean("", name, jobNames(s)))
 	return nil, e.withHint("`carillon jobs` lists them all")
 }

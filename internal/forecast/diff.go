@@ -75,10 +75,14 @@ func (d *JobDiff) Restarts() bool {
 func Compare(old, edited *jobs.Schedule, from, until time.Time, limit int) Diff {
 	d := Diff{From: from, Until: until, Keys: changedFileKeys(old, edited)}
 	for _, job := range edited.Jobs {
-		d.Jobs = append(d.Jobs, comparePair(job.Name, old.Job(job.Name), job))
+		before := old.Job(job.Name)
+		if before == nil && job.RenamedFrom != "" {
+			before = old.Job(job.RenamedFrom)
+		}
+		d.Jobs = append(d.Jobs, comparePair(job.Name, before, job))
 	}
 	for _, job := range old.Jobs {
-		if edited.Job(job.Name) == nil {
+		if edited.Job(job.Name) == nil && edited.Formerly(job.Name) == nil {
 			d.Jobs = append(d.Jobs, comparePair(job.Name, job, nil))
 		}
 	}
@@ -133,11 +137,15 @@ func comparePair(name string, old, edited *jobs.Job) JobDiff {
 }
 
 // ticksMayChange reports whether the ticks of the job are worth comparing: there
-// are some, and equal timing digests mean equal ticks.
+// are some, and equal timing digests of one name mean equal ticks.
 func (d *JobDiff) ticksMayChange() bool {
 	some := d.Old != nil && d.Old.Ticks() || d.New != nil && d.New.Ticks()
-	return some && d.Change != Unchanged && d.Change != Redefined
+	return some && d.Change != Unchanged && (d.Change != Redefined || d.WasRenamed())
 }
+
+// WasRenamed reports whether the new file says that the job had another name in the
+// old one: its cursor and its history follow it.
+func (d *JobDiff) WasRenamed() bool { return d.Old != nil && d.New != nil && d.Old.Name != d.New.Name }
 
 // markRenamed pairs jobs that were removed with added ones that do the same at the
 // same times. Only pairs that leave no choice are marked.

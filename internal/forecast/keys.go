@@ -12,6 +12,7 @@ var keys = []struct {
 	name string
 	of   func(*jobs.Job) any
 }{
+	{"renamed_from", func(j *jobs.Job) any { return j.RenamedFrom }},
 	{"description", func(j *jobs.Job) any { return j.Description }},
 	{"command", func(j *jobs.Job) any { return j.Action.Command }},
 	{"run", func(j *jobs.Job) any { return j.Action.Script }},
