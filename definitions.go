@@ -53,12 +53,16 @@ func (d *definitions) replace(s *jobs.Schedule) {
 	d.list = list
 }
 
-// find returns the definition of a job with that digest, or nil.
+// find returns the definition of a job with that digest, or nil. A job that was
+// renamed answers to its old name too: runs keep the name they were made under.
 func (d *definitions) find(job, digest string) *jobs.Job {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	for _, s := range d.list {
 		if j := s.Job(job); j != nil && j.Digest == digest {
+			return j
+		}
+		if j := s.Formerly(job); j != nil && j.Digest == digest {
 			return j
 		}
 	}

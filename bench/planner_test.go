@@ -255,6 +255,8 @@ func (c *carillonPlanner) stop() {
 
 func (c *carillonPlanner) Now() time.Time { return time.Now() }
 
+func (c *carillonPlanner) Rename(context.Context, string, *jobs.Schedule) error { return nil }
+
 func (c *carillonPlanner) Adopt(context.Context, string, []*jobs.Job) (jobs.Adopted, error) {
 	begun := time.Now()
 	now := begun.Round(0)

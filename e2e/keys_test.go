@@ -49,6 +49,7 @@ var bounds = map[string]bound{
 	"groupwait":  {empty: true},
 	"paused":     {empty: true},
 	"pauses":     {empty: true},
+	"renamed":    {empty: true},
 	"backfill":   {empty: true},
 	"backfills":  {empty: true},
 	"claim":      {ttl: time.Hour, cap: 2, keys: floodNodes},

@@ -92,5 +92,6 @@ func TestSingleInstantsAreTicksToo(t *testing.T) {
 	once := newJob(t, "once")
 	once.At = []time.Time{noon}
 	s := New(nil, Config{Schedule: sheet(once, newJob(t, "by-hand"))})
-	assert.Equal(t, []*jobs.Job{once}, s.scheduled())
+	_, list := s.scheduled()
+	assert.Equal(t, []*jobs.Job{once}, list)
 }

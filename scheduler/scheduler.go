@@ -16,6 +16,9 @@ import (
 type Store interface {
 	// Now is the store's clock, estimated from a measured offset. It is cheap.
 	Now() time.Time
+	// Rename hands what jobs had under an old name over to the name they have in
+	// the schedule. It comes before Adopt; doing it twice changes nothing.
+	Rename(ctx context.Context, token string, sched *jobs.Schedule) error
 	// Adopt tells the store the scheduled jobs of this term and returns the
 	// cursor of each: the last tick that was decided. A new job's cursor is now;
 	// a job whose timing changed, or that was away, has its cursor moved to now
@@ -96,10 +99,10 @@ func (s *Scheduler) find(name string) *jobs.Job {
 	return s.schedule.Job(name)
 }
 
-// scheduled takes the jobs that have a schedule, and with them the notice of a
+// scheduled takes the newest schedule and its jobs that have ticks, and with them the notice of a
 // reload. A disabled job is among them: its cursor follows it, so that it starts
 // from now when it is enabled again.
-func (s *Scheduler) scheduled() []*jobs.Job {
+func (s *Scheduler) scheduled() (*jobs.Schedule, []*jobs.Job) {
 	select {
 	case <-s.reloaded:
 	default:
@@ -107,7 +110,7 @@ func (s *Scheduler) scheduled() []*jobs.Job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.schedule == nil {
-		return nil
+		return nil, nil
 	}
 	list := make([]*jobs.Job, 0, len(s.schedule.Jobs))
 	for _, job := range s.schedule.Jobs {
@@ -115,7 +118,7 @@ func (s *Scheduler) scheduled() []*jobs.Job {
 			list = append(list, job)
 		}
 	}
-	return list
+	return s.schedule, list
 }
 
 // Run leads for one term under the given token. It returns when ctx ends, with

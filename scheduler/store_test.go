@@ -97,6 +97,15 @@ func (v *view) Now() time.Time {
 
 func (v *view) SteadyFor() time.Duration { return v.steady }
 
+func (v *view) Rename(_ context.Context, token string, _ *jobs.Schedule) error {
+	v.fakeStore.mu.Lock()
+	defer v.fakeStore.mu.Unlock()
+	if v.seat != token {
+		return fmt.Errorf("rename: %w", leader.ErrFenced)
+	}
+	return nil
+}
+
 func (v *view) Adopt(ctx context.Context, token string, sched []*jobs.Job) (jobs.Adopted, error) {
 	if err := v.fault(&v.before, "adopt"); err != nil {
 		return jobs.Adopted{}, err

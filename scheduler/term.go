@@ -94,7 +94,12 @@ func (t *term) pass(ctx context.Context) error {
 // store: the only place that knows them after a change of leader, after a
 // commit whose answer was lost, and when a job changed its timing.
 func (t *term) adopt(ctx context.Context) error {
-	list := t.scheduled()
+	sched, list := t.scheduled()
+	if sched != nil {
+		if err := t.store.Rename(ctx, t.token, sched); err != nil {
+			return fmt.Errorf("adopt: %w", err)
+		}
+	}
 	adopted, err := t.store.Adopt(ctx, t.token, list)
 	if err != nil {
 		return fmt.Errorf("adopt: %w", err)

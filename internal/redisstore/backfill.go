@@ -17,13 +17,17 @@ func (s *Store) Backfill(ctx context.Context, job *jobs.Job, ticks []time.Time, 
 	if force {
 		f = 1
 	}
+	name, err := s.nameNow(ctx, job.Name)
+	if err != nil {
+		return reply, err
+	}
 	args := make([]any, 0, 3+len(ticks))
-	args = append(args, job.Name, text(by), f)
+	args = append(args, name, text(by), f)
 	for _, t := range ticks {
 		args = append(args, millis(t))
 	}
-	answer, err := s.eval(ctx, backfillScript, []string{s.keys.probe(), s.keys.cursors(), s.keys.ledger(job.Name),
-		s.keys.backfill(job.Name), s.keys.backfills(), s.keys.events(), s.keys.sequence()}, args...)
+	answer, err := s.eval(ctx, backfillScript, []string{s.keys.probe(), s.keys.cursors(), s.keys.ledger(name),
+		s.keys.backfill(name), s.keys.backfills(), s.keys.events(), s.keys.sequence()}, args...)
 	if err != nil {
 		return reply, fmt.Errorf("backfill %s: %w", job.Name, err)
 	}

@@ -106,6 +106,10 @@ func lifeAfterTheFirst(t *testing.T, s *Store, token string, look func()) {
 	}
 	require.Equal(t, jobs.Failed, mustRun(t, s, id).Status)
 
+	// Another name.
+	require.NoError(t, s.Rename(ctx, token, file(t, `{jobs: {called: {renamed_from: x, run: echo}}}`)))
+	look()
+
 	// Past ticks.
 	past := s.Now().Truncate(time.Second).Add(-time.Minute)
 	setCursor(t, s, j, s.Now())

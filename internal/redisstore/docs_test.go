@@ -70,6 +70,7 @@ func constants(t *testing.T) map[string]int64 {
 	all := map[string]int64{
 		"DefaultTTL": leader.DefaultTTL.Milliseconds(), "nodeKeep": nodeKeep.Milliseconds(),
 		"logOpenKeep": logOpenKeep.Milliseconds(), "requestKeep": requestKeep.Milliseconds(),
+		"renamedKeep": renamedKeep.Milliseconds(),
 	}
 	assignment := regexp.MustCompile(`(?m)^local (\w+) = (\d+)\b`)
 	files, err := fs.Glob(luaFiles, "lua/*.lua")

@@ -95,6 +95,9 @@ func (s *Store) publishSchedule(ctx context.Context, sc *jobs.Schedule) error {
 		fields := make([]any, 0, 2*n)
 		for _, j := range list[:n] {
 			fields = append(fields, j.Name, j.Digest)
+			if j.RenamedFrom != "" {
+				fields = append(fields, "@"+j.RenamedFrom, j.Digest)
+			}
 		}
 		if n > 0 {
 			if err := s.cmd.HSet(ctx, key, fields...).Err(); err != nil {

@@ -35,6 +35,7 @@ func (k keys) backfills() string             { return k.prefix + "backfills" }
 func (k keys) backfill(job string) string    { return k.prefix + "backfill:" + job }
 func (k keys) paused() string                { return k.prefix + "paused" }
 func (k keys) pauses() string                { return k.prefix + "pauses" }
+func (k keys) renamed() string               { return k.prefix + "renamed" }
 func (k keys) routes() string                { return k.prefix + "routes" }
 func (k keys) rollback(id string) string     { return k.prefix + "rollback:" + id }
 func (k keys) waiting(job string) string     { return k.prefix + "waiting:" + job }

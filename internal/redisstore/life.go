@@ -76,6 +76,9 @@ func (s *Store) ResumeRollback(ctx context.Context, runID, by string) (bool, job
 // Pause holds off the ticks and follow-on runs of a job. fresh is false when it
 // was paused before; was is the pause that is in force.
 func (s *Store) Pause(ctx context.Context, job, by, note string) (was jobs.Pause, fresh bool, err error) {
+	if job, err = s.nameNow(ctx, job); err != nil {
+		return was, false, err
+	}
 	reply, err := s.eval(ctx, pauseScript, []string{s.keys.probe(), s.keys.paused(), s.keys.events(), s.keys.sequence()}, job, text(by), text(note))
 	if err != nil {
 		return was, false, fmt.Errorf("pause %s: %w", job, err)
@@ -94,6 +97,9 @@ func (s *Store) Pause(ctx context.Context, job, by, note string) (was jobs.Pause
 
 // Resume ends a pause and returns it; paused is false when there was none.
 func (s *Store) Resume(ctx context.Context, job, by string) (was jobs.Pause, paused bool, err error) {
+	if job, err = s.nameNow(ctx, job); err != nil {
+		return was, false, err
+	}
 	reply, err := s.eval(ctx, resumeScript,
 		[]string{s.keys.probe(), s.keys.paused(), s.keys.pauses(), s.keys.cursors(), s.keys.events(), s.keys.sequence()}, job, text(by))
 	if err != nil {

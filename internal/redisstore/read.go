@@ -51,6 +51,12 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]jobs.Run, error) {
 	if f.Limit <= 0 {
 		f.Limit = 50
 	}
+	if f.Job != "" {
+		var err error
+		if f.Job, err = s.nameNow(ctx, f.Job); err != nil {
+			return nil, err
+		}
+	}
 	ids, err := s.candidates(ctx, f)
 	if err != nil {
 		return nil, err
@@ -151,6 +157,10 @@ func (s *Store) candidates(ctx context.Context, f RunFilter) ([]string, error) {
 
 // Ledger returns what became of a job's ticks, the newest first.
 func (s *Store) Ledger(ctx context.Context, job string, limit int) ([]jobs.LedgerEntry, error) {
+	job, err := s.nameNow(ctx, job)
+	if err != nil {
+		return nil, err
+	}
 	list, err := s.cmd.LRange(ctx, s.keys.ledger(job), 0, int64(limit)-1).Result()
 	if err != nil {
 		return nil, wrap("read the ledger of "+job, err)

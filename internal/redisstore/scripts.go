@@ -53,12 +53,14 @@ var (
 	resumeScript         = newScript("resume")
 	backfillScript       = newScript("backfill")
 	feedScript           = newScript("feed")
+	renameScript         = newScript("rename")
 )
 
 func allScripts() []*script {
 	return []*script{termScript, adoptScript, commitScript, triggerScript, claimScript, finishScript,
 		renewScript, releaseScript, sweepScript, heartbeatScript, leaveScript, announceScript,
-		stepScript, undoneScript, cancelScript, resumeRollbackScript, pauseScript, resumeScript, backfillScript, feedScript}
+		stepScript, undoneScript, cancelScript, resumeRollbackScript, pauseScript, resumeScript, backfillScript, feedScript,
+		renameScript}
 }
 
 var (

@@ -483,7 +483,7 @@ func TestAParkedRunFindsTheNodeThatHasItsDefinition(t *testing.T) {
 		newJob.Digest = "new"
 		_, err := a.Heartbeat(ctx, jobs.Node{Slots: 1}, []*jobs.Schedule{{Digest: "sa", Jobs: []*jobs.Job{oldJob}}})
 		require.NoError(t, err)
-		_, err = a.Trigger(ctx, jobs.TriggerRequest{Job: &newJob, Unique: "x"})
+		_, err = a.Trigger(ctx, jobs.TriggerRequest{Job: &newJob, Unique: "x", Params: map[string]string{"p": "v"}})
 		require.NoError(t, err)
 		due := func() {
 			require.NoError(t, a.cmd.ZAdd(ctx, a.keys.leases(), redis.Z{Score: 1, Member: "j@manual-x"}).Err())

@@ -59,8 +59,8 @@ for _, r in ipairs(accepted) do
   local a, key = r.at, P .. 'run:' .. r.id
   local code, failure, wrote, log, failed_step = ARGV[a + 4], ARGV[a + 5], ARGV[a + 6], ARGV[a + 7], ARGV[a + 8]
   if r.more then
-    local more = redis.call('HMGET', key, 'linked', 'recorded')
-    r.linked, r.steps = more[1], more[2]
+    local more = redis.call('HMGET', key, 'linked', 'recorded', 'job')
+    r.linked, r.steps, r.job = more[1], more[2], more[3] or r.job -- it may have been renamed
   end
   fields, width = {}, 0
   if code ~= '' and r.from == 'running' then set('exit_code', code) end -- an undo's is not the run's

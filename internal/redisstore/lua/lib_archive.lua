@@ -20,6 +20,32 @@ local function forget(ids)
   each(keys, 800, function(l, from, to) redis.call('DEL', unpack(l, from, to)) end)
 end
 
+-- shorten_failures(history, failures), shorten_history(history, failures): what is over the cap goes, and
+-- with it the runs that neither list names any more.
+local function shorten_failures(history, failures)
+  local over = redis.call('LLEN', failures) - FAILURES_CAP
+  if over <= 0 then return end
+  local gone = {}
+  for _, id in ipairs(redis.call('RPOP', failures, over)) do
+    -- Still among the latest runs: it goes when the history drops it.
+    if not redis.call('LPOS', history, id) then gone[#gone + 1] = id end
+  end
+  forget(gone)
+end
+
+local function shorten_history(history, failures)
+  local over = redis.call('LLEN', history) - HISTORY_CAP
+  if over <= 0 then return end
+  local dropped = redis.call('RPOP', history, over)
+  local kept = {}
+  for _, id in ipairs(redis.call('LRANGE', failures, 0, -1)) do kept[id] = true end
+  local gone = {}
+  for _, id in ipairs(dropped) do
+    if not kept[id] then gone[#gone + 1] = id end
+  end
+  forget(gone)
+end
+
 -- archive(job, done): done is a list of {id=, ok=} that just became final, the
 -- oldest first. Takes them out of the active set and into the history.
 local function archive(job, done)
@@ -35,27 +61,9 @@ local function archive(job, done)
   if #bad > 0 then
     variadic('LPUSH', failures, bad)
     redis.call('PEXPIRE', failures, KEEP_MS)
-    local over = redis.call('LLEN', failures) - FAILURES_CAP
-    if over > 0 then
-      local gone = {}
-      for _, id in ipairs(redis.call('RPOP', failures, over)) do
-        -- Still among the latest runs: it goes when the history drops it.
-        if not redis.call('LPOS', history, id) then gone[#gone + 1] = id end
-      end
-      forget(gone)
-    end
+    shorten_failures(history, failures)
   end
-  local over = redis.call('LLEN', history) - HISTORY_CAP
-  if over > 0 then
-    local dropped = redis.call('RPOP', history, over)
-    local kept = {}
-    for _, id in ipairs(redis.call('LRANGE', failures, 0, -1)) do kept[id] = true end
-    local gone = {}
-    for _, id in ipairs(dropped) do
-      if not kept[id] then gone[#gone + 1] = id end
-    end
-    forget(gone)
-  end
+  shorten_history(history, failures)
 end
 
 -- remember(recent, ids): the list over all jobs, newest first.
@@ -65,15 +73,9 @@ local function remember(recent, ids)
   redis.call('PEXPIRE', recent, KEEP_MS)
 end
 
--- account_log(job, id, bytes): output has a budget for each job; the oldest
--- logs make room.
-local function account_log(job, id, bytes)
-  local logs, size_key = P .. 'logs:' .. job, P .. 'logsize:' .. job
-  redis.call('PEXPIRE', P .. 'log:' .. id, LOG_KEEP_MS)
-  local entries = redis.call('LPUSH', logs, bytes .. ' ' .. id)
-  redis.call('PEXPIRE', logs, KEEP_MS)
-  local total = redis.call('INCRBY', size_key, bytes)
-  redis.call('PEXPIRE', size_key, KEEP_MS)
+-- shorten_logs(logs, size_key, entries, total, spare): the oldest logs make room, but for that of
+-- one run.
+local function shorten_logs(logs, size_key, entries, total, spare)
   while total > LOG_CAP or entries > LOGS_CAP do
     local oldest = redis.call('RPOP', logs)
     if not oldest then
@@ -82,7 +84,18 @@ local function account_log(job, id, bytes)
     end
     entries = entries - 1
     local size, owner = string.match(oldest, '^(%d+) (.*)$')
-    if owner ~= id then redis.call('DEL', P .. 'log:' .. owner) end
+    if owner ~= spare then redis.call('DEL', P .. 'log:' .. owner) end
     total = redis.call('DECRBY', size_key, size)
   end
+end
+
+-- account_log(job, id, bytes): output has a budget for each job.
+local function account_log(job, id, bytes)
+  local logs, size_key = P .. 'logs:' .. job, P .. 'logsize:' .. job
+  redis.call('PEXPIRE', P .. 'log:' .. id, LOG_KEEP_MS)
+  local entries = redis.call('LPUSH', logs, bytes .. ' ' .. id)
+  redis.call('PEXPIRE', logs, KEEP_MS)
+  local total = redis.call('INCRBY', size_key, bytes)
+  redis.call('PEXPIRE', size_key, KEEP_MS)
+  shorten_logs(logs, size_key, entries, total, id)
 end

@@ -20,6 +20,14 @@ local function spec_of(list, at)
   }
 end
 
+-- settle(spec): a job that was renamed goes on under its new name, and so does a run that is made
+-- from what its old name said. The run's id keeps the old name: nodes that know only that find it.
+local function settle(spec)
+  local now = redis.call('HGET', P .. 'renamed', spec.job)
+  if now then spec.job, spec.alias = string.match(now, '^(%S+)'), true end
+  return spec
+end
+
 -- plain(spec): nothing about the job needs a look at its end.
 local function plain(spec)
   return spec.group == '' and spec.followers == '' and not spec.every and spec.overlap ~= 'queue' and spec.overlap ~= 'replace'
@@ -45,7 +53,7 @@ end
 -- born(id, spec, trigger, more): writes the hash of a new run. more is a list of
 -- further fields and values; that of a tick begins with its time.
 local function born(id, spec, trigger, more)
-  if #more == 2 and common(spec) then -- what most runs are
+  if #more == 2 and not spec.alias and common(spec) then -- what most runs are
     redis.call('HSET', P .. 'run:' .. id, 'status', 'queued', 'job', spec.job, 'trigger', trigger, 'attempt', 0,
       'priority', spec.priority, 'digest', spec.digest, 'queued_at', NOW, more[1], more[2])
     return
@@ -57,7 +65,7 @@ local function born(id, spec, trigger, more)
     fields[n + 1], fields[n + 2] = field, value
     n = n + 2
   end
-  local extra = false -- something that only some runs have: claim and finish look closer
+  local extra = spec.alias -- something that only some runs have: claim and finish look closer
   for i = 1, #more, 2 do
     add(more[i], more[i + 1])
     if more[i] == 'up_run' or more[i] == 'params' then extra = true end
@@ -258,6 +266,7 @@ local function follow(id, job, state, failure, followers, events)
     if meets(f[1], state) then
       local spec = spec_of(f[2], 1)
       local new = spec.job .. '@after-' .. id
+      settle(spec)
       if redis.call('EXISTS', P .. 'run:' .. new) == 0 then
         local more = { 'up_job', job, 'up_run', id, 'up_status', state, 'up_error', failure }
         local way, why, queued

@@ -12,6 +12,7 @@ local LOST = 2 -- more of all that lost it: a command may kill its node before t
 local PARK_MS = 1000 -- until a parked run is looked at again
 local ROUTED_MS = 10000 -- a run on a one-node route is looked at again: its node may die first
 local UNROUTABLE_MS = 600000
+local ANEW_MS = 10000 -- until a parked run that never began is executed as the leader's file says
 local REPORT_MS = 10000 -- until a run that no live node may take is reported
 local LOOK = 50 -- waiting runs of such a route that one call looks at
 
@@ -36,13 +37,27 @@ local function later(id, ms)
   parked[#parked + 1] = id
 end
 
--- holder_of(job, digest, only): a live node that has that definition; with only, that node or none.
-local function holder_of(job, digest, only)
+-- holder_of(id, digest, only): a live node that has the definition of that run, under the name that
+-- is in its id or as a job that was renamed from it; with only, that node or none.
+local function holder_of(id, digest, only)
+  local job = string.match(id, '^[^@]+')
   for _, node in ipairs(fleet()) do
     if not only or node.boot == only then
       for schedule in string.gmatch(node.schedules, '%S+') do
-        if redis.call('HGET', P .. 'schedule:' .. schedule, job) == digest then return node.boot end
+        local has = redis.call('HMGET', P .. 'schedule:' .. schedule, job, '@' .. job)
+        if has[1] == digest or has[2] == digest then return node.boot end
       end
+    end
+  end
+end
+
+-- newest(id): the definition of the run's job in the leader's own file, or nil.
+local function newest(id)
+  local job, boot = string.match(id, '^[^@]+'), string.match(ARGV[2], ':([^:]+):[^:]+$')
+  for _, node in ipairs(fleet()) do
+    if node.boot == boot then
+      local has = redis.call('HMGET', P .. 'schedule:' .. (string.match(node.schedules, '^%S+') or ''), job, '@' .. job)
+      return has[1] or has[2] or nil
     end
   end
 end
@@ -127,10 +142,24 @@ local function unclaimed(id, key, h)
     close(id, 'failed', failure .. when, events)
     return
   end
-  local boot = holder_of(h.job, h.digest, h.pin)
+  local boot = holder_of(id, h.digest, h.pin)
   if boot then
     offer(boot, h.priority, id)
     return later(id, ROUTED_MS)
+  end
+  -- A run of which nothing has happened is bound to no version of its job. One with params is: they were
+  -- checked against that.
+  if h.status == 'queued' and h.attempt == '0' and not h.pin and tonumber(h.parked_at) < NOW - ANEW_MS and
+    redis.call('HEXISTS', key, 'params') == 0 then
+    local digest = newest(id)
+    if digest then
+      redis.call('HSET', key, 'digest', digest)
+      redis.call('HDEL', key, 'parked_at', 'waits')
+      push(h.route or 'any', h.priority, id)
+      removed[#removed + 1] = id
+      events[#events + 1] = '{"type":"queued","job":"' .. h.job .. '","run":"' .. id .. '"}'
+      return
+    end
   end
   local patience = tonumber(h.unroutable_ms or UNROUTABLE_MS)
   if not take or tonumber(h.parked_at) >= NOW - patience then return later(id, PARK_MS) end
@@ -173,7 +202,7 @@ for _, id in ipairs(expired) do
     -- Final, queued, or its hash is gone: nothing here may hold it.
     removed[#removed + 1] = id
     local owner = string.match(id, '^([^@]+)@')
-    if not h.status and owner then gone(id, owner) end
+    if not h.status and owner then gone(id, settle({ job = owner }).job) end
   end
 end
 

@@ -8,7 +8,7 @@
 --       unfinished run, why}; {"paused", who and why as JSON}; {"nobody", ""} when no live node
 --       serves a job with every_node.
 -- Uses: common, queue, ledger, archive, run
-local spec = spec_of(ARGV, 2)
+local spec = settle(spec_of(ARGV, 2))
 local a = 2 + SPEC_WIDTH
 local id, request = ARGV[a], ARGV[a + 1]
 if request ~= '' then

@@ -1,0 +1,439 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"carillon/jobs"
+	"carillon/leader"
+)
+
+// file parses a schedule, so that digests and names are what nodes have.
+func file(t *testing.T, text string) *jobs.Schedule {
+	t.Helper()
+	s, err := jobs.Parse("schedule.yaml", []byte(text))
+	require.NoError(t, err)
+	return s
+}
+
+// take adopts a file as a leader does, and returns the cursors.
+func take(t *testing.T, s *Store, token string, sched *jobs.Schedule) map[string]time.Time {
+	t.Helper()
+	ctx := context.Background()
+	for range 2 { // a repeat changes nothing
+		require.NoError(t, s.Rename(ctx, token, sched))
+	}
+	var list []*jobs.Job
+	for _, j := range sched.Jobs {
+		if j.Ticks() {
+			list = append(list, j)
+		}
+	}
+	adopted, err := s.Adopt(ctx, token, list)
+	require.NoError(t, err)
+	return adopted.Cursors
+}
+
+// everything is what a store holds, but for what moves by itself.
+func everything(t *testing.T, s *Store) map[string]string {
+	t.Helper()
+	ctx := context.Background()
+	all := map[string]string{}
+	keys, err := s.cmd.Keys(ctx, s.keys.prefix+"*").Result()
+	require.NoError(t, err)
+	for _, key := range keys {
+		switch s.cmd.Type(ctx, key).Val() {
+		case "hash":
+			all[key] = fmt.Sprint(s.cmd.HGetAll(ctx, key).Val())
+		case "list":
+			all[key] = fmt.Sprint(s.cmd.LRange(ctx, key, 0, -1).Val())
+		case "set":
+			members := s.cmd.SMembers(ctx, key).Val()
+			slices.Sort(members)
+			all[key] = fmt.Sprint(members)
+		case "zset":
+			all[key] = fmt.Sprint(s.cmd.ZRangeWithScores(ctx, key, 0, -1).Val())
+		default:
+			all[key] = s.cmd.Get(ctx, key).Val()
+		}
+	}
+	delete(all, s.keys.sequence())
+	delete(all, s.keys.renamed())
+	return all
+}
+
+const (
+	beforeRename = `
+jobs:
+  old: {schedule: "* * * * * *", overlap: queue, catch_up: all, run: echo}
+  other: {schedule: "* * * * * *", run: echo}
+`
+	afterRename = `
+jobs:
+  new: {renamed_from: old, schedule: "* * * * * *", overlap: queue, catch_up: all, run: echo}
+  other: {schedule: "* * * * * *", run: echo}
+`
+)
+
+// What a job has under its old name is the new one's, all of it; a file from before gives
+// it back, and a file from after takes it again.
+func TestRenamedJobKeepsWhatItHad(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		before, after := file(t, beforeRename), file(t, afterRename)
+		j := before.Job("old")
+		_, err := s.Heartbeat(ctx, jobs.Node{Slots: 4}, []*jobs.Schedule{before, after})
+		require.NoError(t, err)
+		take(t, s, token, before)
+
+		// Ended runs, one of them badly; one that runs, one that waits for it; a tick that nobody wanted.
+		tick := s.Now().Truncate(time.Second).Add(-20 * time.Second)
+		at := func(n int) time.Time { return tick.Add(time.Duration(n) * time.Second) }
+		setCursor(t, s, j, at(0))
+		commit := func(d ...jobs.Decision) []jobs.VerdictKind {
+			vs, err := s.Commit(ctx, token, d)
+			require.NoError(t, err)
+			return kinds(vs)
+		}
+		for n, end := range []jobs.State{jobs.Succeeded, jobs.Failed} {
+			commit(ran(j, at(n+1)))
+			c := claim(t, s, 1)[0]
+			finish(t, s, jobs.Result{RunID: c.RunID, Token: c.Token, Status: end, OutputBytes: 7, LogBytes: 7})
+		}
+		require.Equal(t, []jobs.VerdictKind{jobs.VerdictRan, jobs.VerdictQueued, jobs.VerdictRecorded}, commit(ran(j, at(3)), ran(j, at(4)),
+			jobs.Decision{Job: j, Tick: at(5), Until: at(6), Count: 2, Outcome: jobs.OutcomeMissed, Reason: "policy: test"}))
+		running := claim(t, s, 1)[0]
+		_, _, err = s.Pause(ctx, "old", "me", "wait")
+		require.NoError(t, err)
+		backfilled, err := s.Backfill(ctx, j, []time.Time{at(5)}, "me", true)
+		require.NoError(t, err)
+		require.Equal(t, 1, backfilled.Queued)
+		was := everything(t, s)
+		records, err := s.Ledger(ctx, "old", 100)
+		require.NoError(t, err)
+
+		cursors := take(t, s, token, after)
+		assert.Equal(t, at(6), cursors["new"], "no tick is decided twice, none is lost")
+		for key, value := range everything(t, s) {
+			family := s.keys.familyOf(key)
+			name := strings.TrimPrefix(key, s.keys.prefix)
+			assert.False(t, strings.HasSuffix(name, ":old"), "%s is left: %s", name, value)
+			if family != "run" && strings.HasSuffix(name, ":new") && family != "ledger" {
+				assert.Equal(t, was[strings.TrimSuffix(key, "new")+"old"], value, name)
+			}
+		}
+		for _, name := range []string{"old", "new"} { // whoever asks by a file of before is answered too
+			now, err := s.Ledger(ctx, name, 100)
+			require.NoError(t, err)
+			require.Len(t, now, len(records))
+			for i := range now {
+				assert.Equal(t, records[i].RunID, now[i].RunID, "a run keeps its id")
+				assert.Equal(t, []any{records[i].Tick, records[i].Until, records[i].Outcome, records[i].Count, records[i].Reason},
+					[]any{now[i].Tick, now[i].Until, now[i].Outcome, now[i].Count, now[i].Reason})
+			}
+			runs, err := s.Runs(ctx, RunFilter{Job: name})
+			require.NoError(t, err)
+			assert.Len(t, runs, 4)
+		}
+		assert.Equal(t, []jobs.VerdictKind{jobs.VerdictDuplicate}, commit(ran(after.Job("new"), at(4))), "it was decided under the old name")
+		paused, err := s.Paused(ctx)
+		require.NoError(t, err)
+		assert.Equal(t, "wait", paused["new"].Note)
+		assert.Len(t, paused, 1)
+		_, err = s.Backfill(ctx, after.Job("new"), []time.Time{at(1), at(5)}, "me", false)
+		require.NoError(t, err)
+		assert.Equal(t, []string{fmt.Sprint(at(5).UnixMilli())}, s.cmd.LRange(ctx, s.keys.backfill("new"), 0, -1).Val(), "what ran is known")
+
+		// There and back again.
+		once := everything(t, s)
+		cursors = take(t, s, token, before)
+		assert.Equal(t, at(6), cursors["old"])
+		for key := range everything(t, s) {
+			assert.False(t, strings.HasSuffix(key, ":new"), key)
+		}
+		cursors = take(t, s, token, after)
+		assert.Equal(t, at(6), cursors["new"])
+		assert.Equal(t, once, everything(t, s))
+
+		// The run that waits has its turn when the one before it ends, which is counted under the new name.
+		_, _, err = s.Resume(ctx, "old", "me")
+		require.NoError(t, err)
+		waits := jobs.TickRunID("old", at(4))
+		finish(t, s, jobs.Result{RunID: running.RunID, Token: running.Token, Status: jobs.Succeeded, OutputBytes: 7, LogBytes: 7})
+		c := claim(t, s, 1)[0]
+		require.Equal(t, waits, c.RunID)
+		require.Equal(t, []jobs.VerdictKind{jobs.VerdictQueued}, commit(ran(after.Job("new"), at(7))), "the run of the old name is in the way")
+		finish(t, s, jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Failed, Error: "no"})
+		c = claim(t, s, 1)[0]
+		require.Equal(t, jobs.TickRunID("new", at(7)), c.RunID)
+		finish(t, s, jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Succeeded})
+		assert.EqualValues(t, 5, s.cmd.LLen(ctx, s.keys.history("new")).Val())
+		assert.EqualValues(t, 2, s.cmd.LLen(ctx, s.keys.failures("new")).Val())
+		assert.Zero(t, s.cmd.Exists(ctx, s.keys.active("new"), s.keys.active("old"), s.keys.waiting("new"), s.keys.history("old"), s.keys.failures("old")).Val())
+		assert.EqualValues(t, "21", s.cmd.Get(ctx, s.keys.prefix+"logsize:new").Val())
+
+		err = s.Rename(ctx, "n0:old:1", before)
+		require.ErrorIs(t, err, leader.ErrFenced)
+		assert.Zero(t, s.cmd.Exists(ctx, s.keys.history("old")).Val(), "a stale leader moves nothing")
+	})
+}
+
+// Somebody who has the file of before starts the job: it is the same one, under both names.
+func TestOldNameOfAJobStartsTheSameJob(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		before, after := file(t, beforeRename), file(t, afterRename)
+		take(t, s, token, before)
+		take(t, s, token, after)
+
+		first, err := s.Trigger(ctx, jobs.TriggerRequest{Job: before.Job("old"), Unique: "1", By: "me"})
+		require.NoError(t, err)
+		second, err := s.Trigger(ctx, jobs.TriggerRequest{Job: after.Job("new"), Unique: "2", By: "me"})
+		require.NoError(t, err)
+		assert.Equal(t, "old@manual-1", first.RunID, "nodes that have the file of before find it")
+		assert.Equal(t, "old@manual-1", second.WaitsFor)
+		c := claim(t, s, 2)
+		require.Len(t, c, 1)
+		finish(t, s, jobs.Result{RunID: c[0].RunID, Token: c[0].Token, Status: jobs.Succeeded})
+		c = claim(t, s, 2)
+		require.Len(t, c, 1, "the end of one is the turn of the other")
+		finish(t, s, jobs.Result{RunID: c[0].RunID, Token: c[0].Token, Status: jobs.Succeeded})
+		assert.Equal(t, []string{second.RunID, first.RunID}, s.cmd.LRange(ctx, s.keys.history("new"), 0, -1).Val())
+		_, _, err = s.Pause(ctx, "old", "me", "")
+		require.NoError(t, err)
+		reply, err := s.Trigger(ctx, jobs.TriggerRequest{Job: after.Job("new"), Unique: "3", By: "me"})
+		require.NoError(t, err)
+		assert.NotNil(t, reply.Paused)
+	})
+}
+
+// The run of a job whose upstream was made before the rename follows it all the same, and
+// stands in the way of the next one under the new name.
+func TestFollowOnRunOfARenamedJob(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		before := file(t, `{jobs: {up: {run: echo}, old: {after: {job: up}, run: echo}}}`)
+		after := file(t, `{jobs: {up: {run: echo}, new: {renamed_from: old, after: {job: up}, run: echo}}}`)
+		take(t, s, token, before)
+		_, err := s.Trigger(ctx, jobs.TriggerRequest{Job: before.Job("up"), Unique: "1", By: "me"})
+		require.NoError(t, err)
+		take(t, s, token, after)
+		c := claim(t, s, 1)[0]
+		finish(t, s, jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Succeeded})
+		assert.Equal(t, []string{"old@after-up@manual-1"}, s.cmd.SMembers(ctx, s.keys.active("new")).Val())
+		c = claim(t, s, 1)[0]
+		require.Equal(t, "old@after-up@manual-1", c.RunID)
+		require.NotNil(t, c.Upstream)
+		finish(t, s, jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Succeeded})
+		assert.Equal(t, []string{"old@after-up@manual-1"}, s.cmd.LRange(ctx, s.keys.history("new"), 0, -1).Val())
+		assert.Zero(t, s.cmd.Exists(ctx, s.keys.active("new"), s.keys.active("old"), s.keys.history("old")).Val())
+	})
+}
+
+// A run that a node gives back goes to one that has its job under the new name.
+func TestParkedRunGoesToANodeThatKnowsTheNewName(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		a, b := f.node("a"), f.node("b")
+		token := lead(t, a)
+		before, after := file(t, beforeRename), file(t, afterRename)
+		take(t, a, token, before)
+		_, err := a.Trigger(ctx, jobs.TriggerRequest{Job: before.Job("old"), Unique: "1", By: "me"})
+		require.NoError(t, err)
+		take(t, a, token, after)
+		_, err = b.Heartbeat(ctx, jobs.Node{Slots: 4}, []*jobs.Schedule{after})
+		require.NoError(t, err)
+		c := claim(t, a, 1)[0]
+		require.NoError(t, a.Release(ctx, []jobs.Release{{RunID: c.RunID, Token: c.Token, Kind: jobs.ReleasePark, Reason: "no definition"}}))
+		eventuallySwept(t, a, token, func() bool {
+			_, err := b.Heartbeat(ctx, jobs.Node{Slots: 4}, []*jobs.Schedule{after})
+			require.NoError(t, err)
+			return len(claim(t, b, 1)) == 1
+		})
+	})
+}
+
+// More unfinished runs than one call takes along, in both kinds of sets.
+func TestRenameTakesEveryUnfinishedRunAlong(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		before := file(t, `{jobs: {old: {run: echo, overlap: allow}, each: {every_node: true, overlap: allow, run: echo}}}`)
+		after := file(t, `{jobs: {new: {renamed_from: old, run: echo, overlap: allow}, all: {renamed_from: each, every_node: true, overlap: allow, run: echo}}}`)
+		s.Serve([]string{jobs.AnyRoute}, time.Hour)
+		_, err := s.Heartbeat(ctx, jobs.Node{Slots: 4, Routes: []string{jobs.AnyRoute}}, []*jobs.Schedule{before})
+		require.NoError(t, err)
+		take(t, s, token, before)
+		const many = renameRuns + 60
+		for i := range many {
+			_, err := s.Trigger(ctx, jobs.TriggerRequest{Job: before.Job("old"), Unique: fmt.Sprint(i), By: "me"})
+			require.NoError(t, err)
+		}
+		for i := range 3 {
+			_, err := s.Trigger(ctx, jobs.TriggerRequest{Job: before.Job("each"), Unique: fmt.Sprint(i), By: "me"})
+			require.NoError(t, err)
+		}
+		take(t, s, token, after)
+		assert.EqualValues(t, many, s.cmd.SCard(ctx, s.keys.active("new")).Val())
+		assert.EqualValues(t, 3, s.cmd.SCard(ctx, s.keys.activeOn("all", "n1")).Val())
+		assert.Zero(t, s.cmd.Exists(ctx, s.keys.active("old"), s.keys.activeOn("each", "n1")).Val())
+		for {
+			claims := claim(t, s, jobs.MaxBatch)
+			if len(claims) == 0 {
+				break
+			}
+			var results []jobs.Result
+			for _, c := range claims {
+				results = append(results, jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Succeeded})
+			}
+			finish(t, s, results...)
+		}
+		assert.Zero(t, s.cmd.Exists(ctx, s.keys.active("new"), s.keys.activeOn("all", "n1"), s.keys.history("old"), s.keys.history("each")).Val())
+		assert.EqualValues(t, historyCap, s.cmd.LLen(ctx, s.keys.history("new")).Val())
+		assert.EqualValues(t, 3, s.cmd.LLen(ctx, s.keys.history("all")).Val())
+	})
+}
+
+// Two jobs become one: each had runs of its own, and both had a cursor in one file.
+func TestOneOfTwoJobsIsRenamedIntoTheOther(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		both := file(t, `{jobs: {a: {schedule: "* * * * * *", overlap: queue, run: echo}, b: {schedule: "* * * * * *", overlap: queue, run: echo}}}`)
+		one := file(t, `{jobs: {b: {renamed_from: a, schedule: "* * * * * *", overlap: queue, run: echo}}}`)
+		take(t, s, token, both)
+		for _, name := range []string{"a", "b"} {
+			for i := range 3 { // one runs, one waits, one is refused
+				_, err := s.Trigger(ctx, jobs.TriggerRequest{Job: both.Job(name), Unique: fmt.Sprint(i), By: "me"})
+				require.NoError(t, err)
+			}
+		}
+		tick := s.Now().Truncate(time.Second)
+		setCursor(t, s, both.Job("a"), tick.Add(-time.Second))
+		setCursor(t, s, both.Job("b"), tick.Add(-5*time.Second))
+		cursors := take(t, s, token, one)
+		assert.Equal(t, tick.Add(-5*time.Second), cursors["b"], "its own ticks are not those of the other")
+		var done []string
+		for {
+			claims := claim(t, s, 1)
+			if len(claims) == 0 {
+				break
+			}
+			done = append(done, claims[0].RunID)
+			finish(t, s, jobs.Result{RunID: claims[0].RunID, Token: claims[0].Token, Status: jobs.Succeeded})
+		}
+		assert.Equal(t, []string{"a@manual-0", "b@manual-0", "b@manual-1"}, done)
+		run, err := s.Run(ctx, "a@manual-1")
+		require.NoError(t, err)
+		assert.Equal(t, jobs.Canceled, run.Status)
+		assert.Contains(t, run.Error, "replaced by b@manual-1: a is b now")
+		assert.Zero(t, s.cmd.Exists(ctx, s.keys.active("a"), s.keys.active("b"), s.keys.waiting("a"), s.keys.waiting("b")).Val())
+		assert.EqualValues(t, 4, s.cmd.LLen(ctx, s.keys.history("b")).Val())
+	})
+}
+
+func TestWhatIsRenamed(t *testing.T) {
+	now := time.Now()
+	recent, old := now.Add(-time.Hour), now.Add(-renamedKeep-time.Hour)
+	before, after := file(t, beforeRename), file(t, afterRename)
+	for name, c := range map[string]struct {
+		sched *jobs.Schedule
+		known []renaming
+		want  []renaming
+	}{
+		"nothing":                  {before, nil, nil},
+		"the first time":           {after, nil, []renaming{{old: "old", now: "new"}}},
+		"again: there may be more": {after, []renaming{{"old", "new", recent}}, []renaming{{old: "old", now: "new"}}},
+		"back":                     {before, []renaming{{"old", "new", recent}}, []renaming{{old: "new", now: "old"}}},
+		"and forth":                {after, []renaming{{"new", "old", recent}}, []renaming{{old: "old", now: "new"}}},
+		"called otherwise before":  {after, []renaming{{"old", "mid", recent}}, []renaming{{old: "mid", now: "new"}, {old: "old", now: "new"}}},
+		"the key was taken out":    {file(t, `{jobs: {new: {run: echo}}}`), []renaming{{"old", "new", recent}}, nil},
+		"long ago":                 {file(t, `{jobs: {new: {run: echo}}}`), []renaming{{"old", "new", old}}, []renaming{{old: "old"}}},
+		"a new job, an old name":   {file(t, `{jobs: {new: {run: echo}, old: {run: echo}}}`), []renaming{{"old", "new", recent}}, []renaming{{old: "old"}}},
+	} {
+		assert.Equal(t, c.want, renamings(c.sched, c.known, now), name)
+	}
+}
+
+// Nobody is left who has the definition of a run: one that never began becomes a run of
+// the job as the leader has it; one that began, or has params, is not touched.
+func TestARunThatNeverBeganFollowsTheFile(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		a := f.node("a")
+		token := lead(t, a)
+		const text = `{jobs: {%s: {%s overlap: allow, retry: {attempts: 2}, params: {p: {default: x}}, run: echo %s}, gone%s: {overlap: allow, run: echo}}}`
+		before, after := file(t, fmt.Sprintf(text, "old", "", "before", "")), file(t, fmt.Sprintf(text, "new", "renamed_from: old,", "after", "other"))
+		beat := func(s *jobs.Schedule) {
+			_, err := a.Heartbeat(ctx, jobs.Node{Slots: 4}, []*jobs.Schedule{s})
+			require.NoError(t, err)
+		}
+		beat(before)
+		take(t, a, token, before)
+		start := func(j *jobs.Job, unique string, params map[string]string) jobs.Claim {
+			reply, err := a.Trigger(ctx, jobs.TriggerRequest{Job: j, Unique: unique, Params: params, By: "me"})
+			require.NoError(t, err)
+			c := claim(t, a, 1)
+			require.Len(t, c, 1, reply.RunID)
+			return c[0]
+		}
+		old := before.Job("old")
+		began := start(old, "began", nil)
+		finish(t, a, jobs.Result{RunID: began.RunID, Token: began.Token, Status: jobs.Retrying, Error: "no"})
+		eventuallySwept(t, a, token, func() bool { return a.cmd.HGet(ctx, a.keys.run(began.RunID), "status").Val() == "queued" })
+		began = claim(t, a, 1)[0]
+		all := []jobs.Claim{began, start(old, "fresh", nil), start(old, "params", map[string]string{"p": "y"}), start(before.Job("gone"), "gone", nil)}
+		beat(after)
+		take(t, a, token, after)
+		for _, c := range all {
+			require.NoError(t, a.Release(ctx, []jobs.Release{{RunID: c.RunID, Token: c.Token, Kind: jobs.ReleasePark, Reason: "no definition"}}))
+		}
+		sweepAll := func() {
+			for _, c := range all {
+				if a.cmd.HExists(ctx, a.keys.run(c.RunID), "parked_at").Val() {
+					require.NoError(t, a.cmd.ZAdd(ctx, a.keys.leases(), redis.Z{Score: 1, Member: c.RunID}).Err())
+				}
+			}
+			_, err := a.Sweep(ctx, token, true)
+			require.NoError(t, err)
+		}
+		sweepAll()
+		require.Empty(t, claim(t, a, 10), "its node may be about to come back")
+		for _, c := range all {
+			require.NoError(t, a.cmd.HSet(ctx, a.keys.run(c.RunID), "parked_at", a.Now().Add(-11*time.Second).UnixMilli()).Err())
+		}
+		sweepAll()
+		claims := claim(t, a, 10)
+		require.Len(t, claims, 1)
+		assert.Equal(t, "old@manual-fresh", claims[0].RunID)
+		assert.Equal(t, after.Job("new").Digest, claims[0].Digest)
+		assert.Equal(t, 1, claims[0].Attempt)
+
+		for _, c := range all {
+			require.NoError(t, a.cmd.HSet(ctx, a.keys.run(c.RunID), "parked_at", a.Now().Add(-11*time.Minute).UnixMilli()).Err())
+		}
+		sweepAll()
+		for _, c := range []jobs.Claim{all[0], all[2], all[3]} {
+			run, err := a.Run(ctx, c.RunID)
+			require.NoError(t, err)
+			assert.Equal(t, jobs.Failed, run.Status, c.RunID)
+			assert.Contains(t, run.Error, "no live node had the definition", c.RunID)
+		}
+	})
+}
