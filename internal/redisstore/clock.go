@@ -111,7 +111,7 @@ func (c *clock) add(start, end, remote time.Time) {
 func (c *clock) interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.steady = time.Now()
+	c.steady = c.local()
 }
 
 // steadyFor is how long the record has been unbroken; 0 when the last answer is

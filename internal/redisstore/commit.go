@@ -191,7 +191,9 @@ func fenced(reply any, want int) ([]any, error) {
 const sweepChunk = 200
 
 // Sweep moves what stands in :leases past its time. Running runs are taken from
-// their nodes only with takeRunning. It returns true when there may be more.
+// their nodes only with takeRunning, and while the clock of Redis is where this node
+// expects it: a step of that clock makes every lease look expired at once, and the
+// record shows it only at the next measurement. It returns true when there may be more.
 func (s *Store) Sweep(ctx context.Context, token string, takeRunning bool) (more bool, err error) {
 	take, offset := 0, 0
 	if takeRunning {
@@ -199,7 +201,8 @@ func (s *Store) Sweep(ctx context.Context, token string, takeRunning bool) (more
 	}
 	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.leases(), s.keys.nodes(), s.keys.recent(), s.keys.events(), s.keys.sequence()}
 	for range 20 {
-		reply, err := s.eval(ctx, sweepScript, keys, token, take, offset, sweepChunk)
+		reply, err := s.eval(ctx, sweepScript, keys, token, take, offset, sweepChunk,
+			s.Now().UnixMilli(), max(jump, s.opts.Lease/6).Milliseconds())
 		if err != nil {
 			return false, fmt.Errorf("sweep leases: %w", err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"carillon/internal/redistest"
 	"carillon/jobs"
 )
 
@@ -115,4 +116,28 @@ func TestAFullDiskBreaksTheRecord(t *testing.T) {
 		require.True(t, s.Down(wrap("renew leases", full)), "nobody else gets through either")
 		require.False(t, s.Down(wrap("renew leases", errors.New("READONLY You can't write against a read only replica."))), "another one may be the master")
 	})
+}
+
+// A step of the clock of Redis makes every lease look expired. The leader's record breaks
+// only at its next measurement, and a sweep may come first.
+func TestASweepDistrustsAClockThatJumped(t *testing.T) {
+	url, m := redistest.Mini(t)
+	f := &fleet{t: t, url: url, namespace: "test", lease: 30 * time.Second}
+	ctx := context.Background()
+	s := f.node("n1")
+	token := lead(t, s)
+	id := trigger(t, s, job("j"), "a")
+	c := claimOne(t, s)
+	m.SetTime(time.Now().Add(time.Hour).UTC())
+	sweep(t, s, token)
+	answers, err := s.Renew(ctx, []jobs.LeaseRef{{RunID: id, Token: c.Token}})
+	require.NoError(t, err)
+	require.Equal(t, []jobs.RenewAnswer{jobs.RenewOK}, answers, "it is still its node's")
+
+	// When the node of a run is dead, it is taken after all.
+	expire(t, s, id)
+	require.NoError(t, s.SyncClock(ctx))
+	m.SetTime(s.Now().UTC())
+	sweep(t, s, token)
+	require.NotEqual(t, c.Token, claimOne(t, s).Token)
 }

@@ -3,7 +3,8 @@
 -- of nodes that are gone. It also looks after routes that no live node serves.
 --
 -- KEYS: probe, leader, leases, nodes, recent, events, sequence
--- ARGV: prefix, token, 1 to take running runs else 0, offset, limit
+-- ARGV: prefix, token, 1 to take running runs else 0, offset, limit, TIME as the caller
+--       expects it in ms, how far that may be off in ms
 -- Returns: {1, entries seen, entries left where they were}; {0} when the token does
 --       not hold the seat.
 -- Uses: common, queue, ledger, archive, run
@@ -18,6 +19,9 @@ local LOOK = 50 -- waiting runs of such a route that one call looks at
 
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
 local take, offset, limit = ARGV[3] == '1', ARGV[4], ARGV[5]
+-- The clock was set, or this call was on its way for long: every lease may look expired,
+-- and the caller's record of Redis is about to break.
+if math.abs(NOW - tonumber(ARGV[6])) > tonumber(ARGV[7]) then take = false end
 local expired = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', NOW, 'LIMIT', offset, limit)
 local kept, removed, parked, events = 0, {}, {}, {}
 local pushed, order = {}, {} -- "route priority" -> ids
