@@ -52,6 +52,7 @@ func (s *Store) Watch(ctx context.Context, fn func(batch []jobs.Event, resync bo
 // reader is slow, and hides reconnects.
 func (s *Store) receive(ctx context.Context, channel string, fn func(payload string, subscribed bool)) error {
 	pause := 50 * time.Millisecond
+	var spoke time.Time
 	for ctx.Err() == nil {
 		err := s.receiveOnce(ctx, channel, func(payload string, subscribed bool) {
 			pause = 50 * time.Millisecond
@@ -60,7 +61,8 @@ func (s *Store) receive(ctx context.Context, channel string, fn func(payload str
 		if ctx.Err() != nil {
 			return nil
 		}
-		if ClassOf(wrap("subscribe", err)) == Fatal {
+		if ClassOf(wrap("subscribe", err)) == Fatal && time.Since(spoke) > 5*time.Second {
+			spoke = time.Now()
 			s.log.Error("cannot subscribe", "channel", channel, "error", wrap("subscribe", err))
 		}
 		select {
