@@ -1,6 +1,9 @@
 package jobs
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Node is one carillon process as its heartbeat describes it.
 type Node struct {
@@ -21,6 +24,18 @@ type Node struct {
 	Pool        string
 	Labels      map[string]string
 	Routes      []string // that it serves, from its schedule
+	Lease       time.Duration
+
+	Silent      string    // the token of the leader that it last found silent,
+	SilentSince time.Time // since when,
+	SilentAt    time.Time // and when it last said so
+	Deposed     time.Time // when this process was deposed as a silent leader; zero: it was not
+	Hangs       time.Time // since when its scheduler has not ended with its term; it leads no more
+}
+
+// FindsSilent reports whether n, when it was heard last, found that leader silent.
+func (n Node) FindsSilent(leader Node) bool {
+	return leader.Leader && strings.HasPrefix(n.Silent, leader.Name+":"+leader.Boot+":") && n.SeenAt.Sub(n.SilentAt) < 6*time.Second
 }
 
 // Leadership is who holds the seat.

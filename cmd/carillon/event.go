@@ -91,11 +91,11 @@ func eventColour(t jobs.EventType) colour {
 	switch t {
 	case jobs.EventSucceeded:
 		return green
-	case jobs.EventFailed, jobs.EventMissed, jobs.EventCrashed, jobs.EventRollbackFailed, jobs.EventUnroutable:
+	case jobs.EventFailed, jobs.EventMissed, jobs.EventCrashed, jobs.EventRollbackFailed, jobs.EventUnroutable, jobs.EventSilent:
 		return red
 	case jobs.EventRollingBack, jobs.EventRolledBack, jobs.EventCanceled, jobs.EventCancelAsked, jobs.EventPaused:
 		return yellow
-	case jobs.EventRetrying, jobs.EventSkipped, jobs.EventParked, jobs.EventReleased, jobs.EventSuperseded, jobs.EventNodeDown, jobs.EventResigned:
+	case jobs.EventRetrying, jobs.EventSkipped, jobs.EventParked, jobs.EventReleased, jobs.EventSuperseded, jobs.EventNodeDown, jobs.EventResigned, jobs.EventDeposed:
 		return yellow
 	case jobs.EventRunning, jobs.EventLeader, jobs.EventNodeUp, jobs.EventReloaded, jobs.EventResumed, jobs.EventUndone, jobs.EventRenamed:
 		return cyan

@@ -17,6 +17,13 @@ import (
 
 func millis(t time.Time) int64 { return t.UnixMilli() }
 
+func millisOrZero(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return millis(t)
+}
+
 func fromMillis(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
@@ -128,11 +135,19 @@ func decodeSteps(h map[string]string) []jobs.StepStatus {
 func decodeNode(name string, h map[string]string) jobs.Node {
 	number := func(field string) int64 { n, _ := strconv.ParseInt(h[field], 10, 64); return n }
 	digest, _, _ := strings.Cut(h["schedules"], " ")
+	silent, since, _ := strings.Cut(h["silent"], " ")
+	since, voted, _ := strings.Cut(since, " ")
+	deposed, deposedAt, _ := strings.Cut(h["deposed"], " ")
+	if !strings.HasPrefix(deposed, name+":"+h["boot"]+":") {
+		deposedAt = "" // that was an earlier process of this name
+	}
 	return jobs.Node{Name: name, Boot: h["boot"], Digest: digest, Revision: number("revision"), NoLead: h["no_lead"] == "1",
 		Slots: int(number("slots")), Running: int(number("running")),
 		SeenAt: fromMillis(number("seen_at")), StartedAt: fromMillis(number("started_at")),
 		ClockOffset: time.Duration(number("clock_offset_ms")) * time.Millisecond, Version: h["version"], Zoneinfo: h["zoneinfo"],
-		Pool: h["pool"], Labels: splitLabels(h["labels"]), Routes: strings.Fields(h["routes"])}
+		Pool: h["pool"], Labels: splitLabels(h["labels"]), Routes: strings.Fields(h["routes"]),
+		Silent: silent, SilentSince: fromMillis(toInt(since)), SilentAt: fromMillis(toInt(voted)),
+		Deposed: fromMillis(toInt(deposedAt)), Hangs: fromMillis(number("hangs")), Lease: time.Duration(number("lease_ms")) * time.Millisecond}
 }
 
 // decodeLedger reads an entry as lua/lib_ledger.lua writes it.

@@ -29,7 +29,7 @@ func (s *Store) Adopt(ctx context.Context, token string, scheduled []*jobs.Job) 
 		}
 	}
 	cursors := make(map[string]time.Time, len(scheduled))
-	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence()}
+	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence(), s.keys.term()}
 	for first := true; first || len(scheduled) > 0 || len(gone) > 0; first = false {
 		n, g := min(len(scheduled), 500), min(len(gone), 500)
 		args := make([]any, 0, 2+2*n+g)
@@ -107,7 +107,7 @@ const commitChunk = 250
 // Decisions of one job must follow one another in time order.
 func (s *Store) Commit(ctx context.Context, token string, decisions []jobs.Decision) ([]jobs.Verdict, error) {
 	verdicts := make([]jobs.Verdict, 0, len(decisions))
-	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence(), s.keys.paused()}
+	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence(), s.keys.paused(), s.keys.term()}
 	for len(decisions) > 0 {
 		n := min(len(decisions), commitChunk)
 		reply, err := s.eval(ctx, commitScript, keys, commitArgs(token, decisions[:n])...)

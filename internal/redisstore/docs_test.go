@@ -382,6 +382,12 @@ func TestLivesLeaveTheDocumentedKeys(t *testing.T) {
 	lifeAfterTheFirst(t, b, token, look)
 	require.NoError(t, a.Announce(ctx, jobs.Event{Type: jobs.EventReloaded, Node: "a", Reason: "schedule s1"}))
 	require.NoError(t, a.Resigned(ctx, token, "a"))
+	beat(a)
+	beat(b)
+	deposed, err := b.Accuse(ctx, jobs.Accusation{Token: token, Since: b.Now(), Why: "test"})
+	require.NoError(t, err)
+	require.Equal(t, jobs.AccusedDeposed, deposed.Answer)
+	look()
 
 	for name := range families {
 		if name != "probe" {

@@ -44,6 +44,7 @@ var (
 	heartbeatScript = newScript("heartbeat")
 	leaveScript     = newScript("leave")
 	announceScript  = newScript("announce")
+	deposeScript    = newScript("depose")
 
 	stepScript           = newScript("step")
 	undoneScript         = newScript("undone")
@@ -58,7 +59,7 @@ var (
 
 func allScripts() []*script {
 	return []*script{termScript, adoptScript, commitScript, triggerScript, claimScript, finishScript,
-		renewScript, releaseScript, sweepScript, heartbeatScript, leaveScript, announceScript,
+		renewScript, releaseScript, sweepScript, heartbeatScript, leaveScript, announceScript, deposeScript,
 		stepScript, undoneScript, cancelScript, resumeRollbackScript, pauseScript, resumeScript, backfillScript, feedScript,
 		renameScript}
 }

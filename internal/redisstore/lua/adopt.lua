@@ -1,13 +1,14 @@
 -- adopt: the first act of a term and of a reload, before any tick is committed:
 -- every scheduled job has a cursor, and a job whose timing changed starts anew.
 --
--- KEYS: probe, leader, cursors, events, sequence
+-- KEYS: probe, leader, cursors, events, sequence, term
 -- ARGV: prefix, token, number of jobs, then for each job: name, timing digest;
 --       then the names of jobs that have a cursor and are not in the file
 -- Returns: {1, cursor ms of each job in order}; {0} when the token does not hold the seat.
 -- A cursor is "ms timing" or, for a job gone from the file, "ms timing gone-since-ms".
 -- Uses: common, ledger
 local GONE_KEEP_MS = 604800000 -- 7 days
+local BEGINS_MS = 120000 -- for so long a term may need to begin
 
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
 
@@ -54,5 +55,10 @@ for i = 4 + 2 * n, #ARGV do
     end
   end
 end
+-- What followers watch: a term gets on that takes over many cursors. Not one that does so
+-- again and again because its commits are refused.
+local term = redis.call('HMGET', KEYS[6], 'since', 'decided')
+local since = tonumber(term[1] or '0')
+if NOW < since + BEGINS_MS and tonumber(term[2] or '0') < since then redis.call('HSET', KEYS[6], 'moved', NOW) end
 publish(KEYS[4], KEYS[5], events)
 return reply

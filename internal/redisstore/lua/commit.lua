@@ -1,7 +1,7 @@
 -- commit: the leader's ticks become runs or ledger entries, and the cursors move,
 -- in one call.
 --
--- KEYS: probe, leader, cursors, events, sequence, paused
+-- KEYS: probe, leader, cursors, events, sequence, paused, term
 -- ARGV: prefix, token, number of jobs, then their specs (lib_run), number of decisions,
 --       then for each decision: index of its job's spec, tick ms, until ms, count,
 --       outcome, reason, wait (0 or 1), run id
@@ -193,7 +193,10 @@ for job, cursor in pairs(moved) do
   set[#set + 1] = job
   set[#set + 1] = cursor .. ' ' .. timings[job]
 end
-if #set > 0 then variadic('HSET', KEYS[3], set) end
+if #set > 0 then
+  variadic('HSET', KEYS[3], set)
+  redis.call('HSET', KEYS[7], 'moved', NOW, 'decided', NOW) -- what followers watch
+end
 flush()
 for job, list in pairs(entries) do record(job, list) end
 publish(KEYS[4], KEYS[5], events)

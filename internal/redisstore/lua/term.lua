@@ -13,6 +13,6 @@ if old[2] == ARGV[2] then return { 1, tonumber(old[1]), tonumber(old[3]) } end
 
 -- The clock is in it so that an epoch never goes back, even after Redis lost its data.
 local epoch = math.max((tonumber(old[1] or '0') or 0) + 1, NOW)
-redis.call('HSET', KEYS[3], 'epoch', epoch, 'node', ARGV[3], 'since', NOW, 'token', ARGV[2])
+redis.call('HSET', KEYS[3], 'epoch', epoch, 'node', ARGV[3], 'since', NOW, 'token', ARGV[2], 'moved', NOW)
 publish(KEYS[4], KEYS[5], { '{"type":"leader","node":"' .. ARGV[3] .. '","epoch":' .. epoch .. '}' })
 return { 1, epoch, NOW }
