@@ -3,7 +3,9 @@
 //
 // A binary built with the tag failpoint reads CARILLON_FAILPOINT, a point and,
 // after a colon, at which visit to it (the first, without one), and kills itself
-// there: SIGKILL, nothing is said and nothing is put away. In any other binary
+// there: SIGKILL, nothing is said and nothing is put away. With ":hang" at the end it
+// does not die: whoever comes to the point at that visit never leaves it, and the rest
+// of the process goes on. In any other binary
 // Hit is an empty function that the compiler removes, and the variable means
 // nothing.
 //
