@@ -89,6 +89,13 @@ func (s *Scheduler) Reload(sched *jobs.Schedule) {
 	}
 }
 
+// current is the newest schedule, or nil.
+func (s *Scheduler) current() *jobs.Schedule {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.schedule
+}
+
 // find returns the definition of a job in the newest schedule, or nil.
 func (s *Scheduler) find(name string) *jobs.Job {
 	s.mu.Lock()

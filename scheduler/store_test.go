@@ -33,6 +33,9 @@ type fakeStore struct {
 	mu       sync.Mutex
 	shift    time.Duration // the store's clock before the bubble's
 	seat     string        // the token that may write
+	moved    time.Time     // when the term last got on
+	given    time.Time     // when it began
+	decided  bool          // it has decided a tick
 	cursors  map[string]time.Time
 	timing   map[string]string
 	books    []done
@@ -60,7 +63,7 @@ func (f *fakeStore) setShift(d time.Duration) {
 func (f *fakeStore) give(token string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.seat = token
+	f.seat, f.moved, f.given, f.decided = token, f.clock(), f.clock(), false
 }
 
 // view is one node's connection to the store.
@@ -124,6 +127,9 @@ func (f *fakeStore) adopt(token string, sched []*jobs.Job) (map[string]time.Time
 		return nil, fmt.Errorf("adopt: %w", leader.ErrFenced)
 	}
 	f.adopts++
+	if f.clock().Sub(f.given) < 2*time.Minute && !f.decided {
+		f.moved = f.clock()
+	}
 	out := map[string]time.Time{}
 	for _, job := range sched {
 		at, known := f.cursors[job.Name]
@@ -188,7 +194,7 @@ func (f *fakeStore) decide(token string, d jobs.Decision) jobs.Verdict {
 		v.Kind, v.RunID = jobs.VerdictRan, jobs.TickRunID(name, d.Tick)
 		f.busy[name] = now.Add(f.runTakes[name])
 	}
-	f.cursors[name] = d.Until
+	f.cursors[name], f.moved, f.decided = d.Until, now, true
 	f.books = append(f.books, done{job: name, tick: d.Tick, until: d.Until, count: d.Count, outcome: d.Outcome, reason: d.Reason, at: now, node: token})
 	return v
 }
