@@ -18,6 +18,7 @@ import (
 
 	"carillon/executor"
 	"carillon/jobs"
+	"carillon/scheduler"
 )
 
 // Options say what one node is. File or Schedule, and Redis (here or in the
@@ -50,6 +51,10 @@ type Options struct {
 	Slots int
 	// LeaderTTL is how long the leader's lock lives without a renewal. Default 5 s.
 	LeaderTTL time.Duration
+	// LeaderGrace is how long a leader that renews its lock may decide nothing while
+	// ticks are due, before the other nodes depose it. Default 15 s, or 3 times
+	// LeaderTTL if that is more.
+	LeaderGrace time.Duration
 	// Lease is how long a run stays with a node that shows no sign of life. Default 30 s.
 	Lease time.Duration
 	// Drain is what running jobs get when the node stops. Default 30 s.
@@ -93,8 +98,10 @@ type Run struct {
 const (
 	DefaultEmbedded  = "127.0.0.1:7379"
 	DefaultLeaderTTL = 5 * time.Second
-	DefaultLease     = 30 * time.Second
-	DefaultDrain     = 30 * time.Second
+
+	DefaultLeaderGrace = scheduler.DefaultGrace
+	DefaultLease       = 30 * time.Second
+	DefaultDrain       = 30 * time.Second
 )
 
 // NodeNamePattern is what a node may be called: the name is part of keys, tokens
@@ -140,6 +147,9 @@ func (o *Options) fill() error {
 		bad("slots %d: expected 1 to 10000", o.Slots)
 	}
 	o.checkLabels(bad)
+	if o.LeaderTTL == 0 {
+		o.LeaderTTL = DefaultLeaderTTL
+	}
 	durations := []struct {
 		name  string
 		value *time.Duration
@@ -147,6 +157,7 @@ func (o *Options) fill() error {
 		least time.Duration
 	}{
 		{"leader TTL", &o.LeaderTTL, DefaultLeaderTTL, 300 * time.Millisecond},
+		{"leader grace", &o.LeaderGrace, max(DefaultLeaderGrace, 3*o.LeaderTTL), o.LeaderTTL},
 		{"lease", &o.Lease, DefaultLease, time.Second},
 		{"drain", &o.Drain, DefaultDrain, 0},
 		{"grace", &o.Grace, executor.DefaultGrace, 0},

@@ -39,11 +39,20 @@ func (h *heartbeat) leave() {
 
 func (h *heartbeat) once(ctx context.Context) error {
 	n := h.node
+	var hangs time.Time
+	if n.elector != nil {
+		hangs = n.elector.Hangs()
+	}
+	// The others are told the time of the store.
+	var said time.Time
+	if !hangs.IsZero() {
+		said = n.store.Now().Add(-time.Since(hangs))
+	}
 	namesake, err := n.store.Heartbeat(ctx, jobs.Node{Slots: n.opts.Slots, Running: h.exec.Running(), StartedAt: n.started,
 		Version: Version(), Zoneinfo: n.Schedule().Zoneinfo, Revision: n.Schedule().Revision,
-		NoLead: n.opts.NoLead || h.leaving.Load(), Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.Schedule().Routes(n.opts.Pool, n.opts.Labels)},
+		NoLead: n.opts.NoLead || h.leaving.Load() || !hangs.IsZero(), Hangs: said, Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.Schedule().Routes(n.opts.Pool, n.opts.Labels)},
 		n.definitions.all())
-	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running()}
+	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running(), Hangs: hangs}
 	if err == nil {
 		health.Reached = health.Looked
 	}

@@ -35,6 +35,8 @@ type Node struct {
 	status Status        // valid when ready is closed
 	store  *redisstore.Store
 	health atomic.Pointer[Health]
+
+	elector *leader.Elector // nil with NoLead
 }
 
 // Health is how a node is doing, for whoever supervises it.
@@ -42,6 +44,10 @@ type Health struct {
 	Looked  time.Time // when the node last tried to reach Redis; old: its loops hang
 	Reached time.Time // when it last did; old: Redis is away
 	Running int       // attempts under way
+	// Hangs is since when the scheduler of this node has not ended though its term
+	// has; zero when it has. Such a node executes runs and leads no more: it wants a
+	// restart.
+	Hangs time.Time
 }
 
 // Health says how the node is doing. The zero value before it is ready.
@@ -206,6 +212,10 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 		Drain: n.opts.Drain, Definition: n.definitions.find, Actions: actions, Logger: n.log})
 	sched := scheduler.New(n.store, scheduler.Config{Schedule: n.definitions.current(), Lease: n.opts.Lease, Logger: n.log})
 	n.serve(n.definitions.current())
+	if !n.opts.NoLead {
+		n.elector = leader.New(n.store, leader.Config{Node: n.opts.Node, Boot: n.boot, TTL: n.opts.LeaderTTL, Logger: n.log,
+			Yield: n.yield()})
+	}
 	beat := &heartbeat{node: n, exec: exec, now: make(chan struct{}, 1)}
 	if err := n.patiently(ctx, func() error { return beat.once(ctx) }); err != nil {
 		if ctx.Err() != nil {
@@ -223,12 +233,11 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 
 	work := newGroup(ctx)
 	work.run("executor", exec.Run)
-	if !n.opts.NoLead {
+	work.run("watchdog", scheduler.NewWatchdog(sched, n.store, scheduler.WatchConfig{Grace: n.opts.LeaderGrace, Logger: n.log}).Run)
+	if n.elector != nil {
 		pinger := newDeadman(func() jobs.Heartbeat { return n.Schedule().Heartbeat }, sched.Pulse, n.log)
-		elector := leader.New(n.store, leader.Config{Node: n.opts.Node, Boot: n.boot, TTL: n.opts.LeaderTTL, Logger: n.log,
-			Yield: n.yield()})
 		work.run("election", func(ctx context.Context) error {
-			return elector.Run(ctx, func(ctx context.Context, term leader.Term) error {
+			return n.elector.Run(ctx, func(ctx context.Context, term leader.Term) error {
 				return pinger.beside(ctx, func(ctx context.Context) error { return sched.Run(ctx, term.Token) })
 			})
 		})

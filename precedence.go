@@ -12,8 +12,13 @@ import (
 )
 
 // Who leads while a new schedule file is rolled out: a node with an older
-// revision leaves the seat to one with a newer revision. It waits for that node,
-// not for ever: the older schedule is better than none.
+// revision leaves the seat to one with a newer revision. And who leads after a
+// leader was deposed: not that one again. Nobody waits for ever: an older schedule is
+// better than none, and so is a node that may have recovered.
+
+// deposedFor is for how long a node that was deposed leaves a vacant seat to others,
+// and none of them waits for it. depose.lua has the same number (RESPITE_MS).
+const deposedFor = 10 * time.Minute
 
 // rival is one life of a node with one revision.
 type rival struct {
@@ -37,8 +42,11 @@ func newPrecedence(boot string, ttl time.Duration) *precedence {
 }
 
 // decide says whether this node should leave the seat to another, and why; ""
-// for no. vacant is since when it has seen the seat vacant, zero when it leads.
+// for no. Only who was deposed not long ago says so in live. vacant is since when it has seen the seat vacant, zero when it leads.
 func (p *precedence) decide(own int64, live []jobs.Node, vacant, now time.Time) (why string) {
+	if why := p.deposed(live, vacant, now); why != "" {
+		return why
+	}
 	maps.DeleteFunc(p.inVain, func(_ rival, at time.Time) bool { return now.Sub(at) >= p.respite })
 	newer := p.newer(own, live)
 	if len(newer) == 0 {
@@ -53,14 +61,28 @@ func (p *precedence) decide(own int64, live []jobs.Node, vacant, now time.Time) 
 	return fmt.Sprintf("node %s has revision %d of the schedule, this one has %d", newer[0].node, newer[0].revision, own)
 }
 
+// deposed says whether this node should leave a vacant seat to another because it was
+// deposed not long ago.
+func (p *precedence) deposed(live []jobs.Node, vacant, now time.Time) (why string) {
+	if vacant.IsZero() || now.Sub(vacant) >= p.patience {
+		return ""
+	}
+	other := slices.ContainsFunc(live, func(n jobs.Node) bool { return n.Boot != p.boot && !n.NoLead && n.Deposed.IsZero() })
+	self := slices.ContainsFunc(live, func(n jobs.Node) bool { return n.Boot == p.boot && !n.Deposed.IsZero() })
+	if !self || !other {
+		return ""
+	}
+	return "this node was deposed not long ago, and others can lead"
+}
+
 // newer returns the live nodes that should lead rather than this one, the newest
 // first. Those that may not lead are none of them, nor those that were waited for
-// in vain.
+// in vain or deposed.
 func (p *precedence) newer(own int64, live []jobs.Node) []rival {
 	var list []rival
 	for _, n := range live {
 		r := rival{n.Name, n.Boot, n.Revision}
-		if _, excused := p.inVain[r]; !excused && !n.NoLead && n.Boot != p.boot && r.revision > own {
+		if _, excused := p.inVain[r]; !excused && !n.NoLead && n.Deposed.IsZero() && n.Boot != p.boot && r.revision > own {
 			list = append(list, r)
 		}
 	}
@@ -79,6 +101,11 @@ func (n *Node) yield() func(ctx context.Context, vacant time.Time) (why string) 
 		if err != nil {
 			n.log.Debug("who has a newer revision is not known", "error", err)
 			return ""
+		}
+		for i := range live {
+			if n.store.Now().Sub(live[i].Deposed) >= deposedFor {
+				live[i].Deposed = time.Time{} // it has been forgotten
+			}
 		}
 		return p.decide(n.Schedule().Revision, live, vacant, time.Now())
 	}

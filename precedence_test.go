@@ -45,6 +45,37 @@ func TestWhoLeadsByRevision(t *testing.T) {
 	}
 }
 
+func TestADeposedNodeLeavesTheSeatToOthers(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	a, b, c := jobs.Node{Name: "a", Boot: "boot-a"}, jobs.Node{Name: "b", Boot: "1"}, jobs.Node{Name: "c", Boot: "2", NoLead: true}
+	deposed, other := a, b
+	deposed.Deposed, other.Deposed = now, now
+	const why = "this node was deposed not long ago, and others can lead"
+	for name, want := range map[string]struct {
+		live   []jobs.Node
+		vacant time.Duration // -1: this node leads
+		why    string
+	}{
+		"another can":                {[]jobs.Node{deposed, b}, 0, why},
+		"it took its time":           {[]jobs.Node{deposed, b}, 9999 * time.Millisecond, why},
+		"nobody does":                {[]jobs.Node{deposed, b}, 10 * time.Second, ""},
+		"it leads again":             {[]jobs.Node{deposed, b}, -1, ""},
+		"nobody else":                {[]jobs.Node{deposed}, 0, ""},
+		"nobody else may":            {[]jobs.Node{deposed, c}, 0, ""},
+		"the other was deposed too":  {[]jobs.Node{deposed, other}, 0, ""},
+		"another was":                {[]jobs.Node{a, other}, 0, ""},
+		"an earlier process of this": {[]jobs.Node{{Name: "a", Boot: "0", Deposed: now}, b}, 0, ""},
+	} {
+		vacant := time.Time{}
+		if want.vacant >= 0 {
+			vacant = now.Add(-want.vacant)
+		}
+		assert.Equal(t, want.why, newPrecedence("boot-a", 4*time.Second).decide(0, want.live, vacant, now), name)
+	}
+	other.Revision = 9
+	assert.Empty(t, newPrecedence("boot-a", 4*time.Second).decide(0, []jobs.Node{a, other}, now, now), "nobody waits for a deposed one, however new it is")
+}
+
 func TestANewerNodeIsNotWaitedForInVainAgainAndAgain(t *testing.T) {
 	p := newPrecedence("boot-a", 4*time.Second)
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)

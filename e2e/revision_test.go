@@ -142,6 +142,7 @@ func TestRollingRestartWithAChangedFile(t *testing.T) {
 		a.balanced(t)
 		assert.Equal(t, a.ticks, a.ran+a.late, "%s: each tick ran", job)
 	}
+	f.undeposed()
 	what := strings.Fields(read(f.dir + "/what"))
 	assert.Contains(t, what, "old")
 	assert.Equal(t, "new", what[len(what)-1])

@@ -48,6 +48,7 @@ type Elector struct {
 	vacancy vacancy // Run's goroutine only
 
 	leading atomic.Pointer[Term]
+	hangs   atomic.Pointer[time.Time]
 }
 
 // New returns an elector that does nothing until Run.
@@ -79,6 +80,15 @@ func (e *Elector) Leading() (Term, bool) {
 		return *t, true
 	}
 	return Term{}, false
+}
+
+// Hangs returns since when lead has not returned though its term is over; the zero
+// time when there is no such lead. While it lasts this node stands for no election.
+func (e *Elector) Hangs() time.Time {
+	if t := e.hangs.Load(); t != nil {
+		return *t
+	}
+	return time.Time{}
 }
 
 // Run stands for election, and calls lead for each term it wins, until ctx
@@ -143,7 +153,10 @@ func (e *Elector) reign(run context.Context, c *candidacy, lead LeadFunc) error 
 	}
 	if !done && !joined(returned, warnAfter) {
 		log.Warn("lead has not returned; this node stands for no election until it does", "for", warnAfter)
+		since := time.Now()
+		e.hangs.Store(&since)
 		<-returned
+		e.hangs.Store(nil)
 		log.Info("lead has returned")
 	}
 	return why

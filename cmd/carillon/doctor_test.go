@@ -89,6 +89,14 @@ func TestDoctorFindsEach(t *testing.T) {
 		{"no_node", problem, "carillon up", func(p *patient) { p.Nodes, p.Routes = nil, nil }},
 		{"no_node", aside, "yet", func(p *patient) { p.Nodes, p.Routes, p.Cursors = nil, nil, 0 }},
 		{"no_leader", problem, "2 nodes live", func(p *patient) { p.Led = false }},
+		{"silent_leader", problem, "find b; the majority", func(p *patient) {
+			p.Nodes[0].Leader, p.Nodes[0].Boot = true, "1"
+			p.Nodes[1].Silent, p.Nodes[1].SilentAt, p.Nodes[1].SeenAt = "a:1:7", doctorNow, doctorNow.Add(2*time.Second)
+		}},
+		{"silent_leader", problem, "hung since 2026-11-22 11:59:00", func(p *patient) {
+			p.Nodes[1].Hangs, p.Nodes[1].Deposed = doctorNow.Add(-time.Minute), doctorNow.Add(-time.Minute)
+		}},
+		{"silent_leader", warning, "deposed 59m0s ago", func(p *patient) { p.Nodes[1].Deposed = doctorNow.Add(-59 * time.Minute) }},
 		{"duplicate_name", problem, "--node NAME", func(p *patient) { p.Namesakes = []string{"a"} }},
 		{"schedule_differs", warning, "other (b)", func(p *patient) { p.Nodes[1].Digest = "other" }},
 		{"zoneinfo_differs", warning, "unknown (b)", func(p *patient) { p.Nodes[1].Zoneinfo = "" }},

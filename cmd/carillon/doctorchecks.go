@@ -57,6 +57,7 @@ var checks = []check{
 	{"node_clock", "the clock of a node is off", hasNodes, checkNodeClocks},
 	{"no_node", "no node is live", nil, checkNoNode},
 	{"no_leader", "nodes live and none leads", hasNodes, checkNoLeader},
+	{"silent_leader", "the leader decides no ticks, or a scheduler hangs", hasNodes, checkSilence},
 	{"duplicate_name", "two live nodes have one name", hasNodes, checkNamesakes},
 	{"schedule_differs", "the nodes run different schedules", hasNodes, checkDigests},
 	{"zoneinfo_differs", "the nodes have different zone databases", hasNodes, checkZoneinfo},
@@ -301,6 +302,25 @@ func checkNoLeader(p patient) []finding {
 		return nil
 	}
 	return one(problem, "", "start one node without --no-lead, and read the logs of the others", "%s and nobody leads: no tick is queued", liveWords(len(p.Nodes)))
+}
+
+func checkSilence(p patient) []finding {
+	var found []finding
+	for _, n := range p.Nodes {
+		if names := accusers(n, p.Nodes); len(names) > 0 {
+			found = append(found, one(problem, n.Name, "read the logs of "+someOf(names)+" for why; then restart "+n.Name+", or mend what keeps it from writing, or bring it the schedule file that the others have",
+				"it leads, renews its lock and decides no ticks, find %s; the majority of the followers that have its schedule deposes it", someOf(names))...)
+		}
+		switch since := p.At.Sub(n.Deposed).Round(time.Second); {
+		case !n.Hangs.IsZero():
+			found = append(found, one(problem, n.Name, "restart "+n.Name+", and keep its log: a scheduler that hangs is a bug",
+				"its scheduler has hung since %s: it executes runs, and leads no more", n.Hangs.UTC().Format(time.DateTime))...)
+		case since < time.Hour:
+			found = append(found, one(warning, n.Name, "read its log of that time",
+				"it was deposed %s ago, because it led and decided no ticks", since)...)
+		}
+	}
+	return found
 }
 
 func liveWords(n int) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,8 @@ func (a *app) healthcheckCommand() *cobra.Command {
 		use:   "healthcheck",
 		short: "Exit 0 when this host's node is alive, for containers",
 		long: `Exit 0 when Redis answers and the node has shown itself within the last 6 seconds,
-and 1 with one sentence otherwise. Without --node it is the node of this host: one
+and 1 with one sentence otherwise; also when the scheduler of the node hangs, so that it
+can lead no more. Without --node it is the node of this host: one
 whose name is the host's name, alone or with "-" and a process id, as ` + "`carillon up`" + `
 makes it up.`,
 		example: `  carillon healthcheck --node web-1
@@ -50,7 +52,10 @@ func (a *app) healthcheck(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		node, err = pickNode(nodes, name)
+		if node, err = pickNode(nodes, name); err == nil && !node.Hangs.IsZero() {
+			err = fail(exitOther, "node %s hangs: its scheduler has not ended since its term did, at %s; it executes runs and leads no more until it is restarted",
+				node.Name, node.Hangs.UTC().Format(time.RFC3339))
+		}
 		return err
 	})
 	if cause := context.Cause(ctx); cause != nil {

@@ -72,6 +72,7 @@ func remarks(nodes []jobs.Node) []string {
 	if leaders == 0 {
 		out = append(out, "no leader at the moment: nothing is scheduled until a node takes the seat")
 	}
+	out = append(out, silenceRemarks(nodes)...)
 	if note := scheduleRemark(nodes); note != "" {
 		out = append(out, note)
 	}
@@ -85,6 +86,29 @@ func remarks(nodes []jobs.Node) []string {
 		}
 	}
 	return out
+}
+
+// silenceRemarks name a leader that decides nothing, and nodes that hang.
+func silenceRemarks(nodes []jobs.Node) (out []string) {
+	for _, leader := range nodes {
+		if names := accusers(leader, nodes); len(names) > 0 {
+			out = append(out, fmt.Sprintf("%s leads and decides no ticks, %s of %d find: read its log; `carillon doctor` says more", oneLine(leader.Name), some(names), len(nodes)-1))
+		}
+		if !leader.Hangs.IsZero() {
+			out = append(out, fmt.Sprintf("the scheduler of %s hangs: it executes runs and leads no more until it is restarted", oneLine(leader.Name)))
+		}
+	}
+	return out
+}
+
+// accusers are the nodes that find a leader silent.
+func accusers(leader jobs.Node, nodes []jobs.Node) (names []string) {
+	for _, n := range nodes {
+		if n.FindsSilent(leader) {
+			names = append(names, oneLine(n.Name))
+		}
+	}
+	return names
 }
 
 // scheduleRemark says which nodes have which schedule, when they differ. The

@@ -84,7 +84,7 @@ func (s systemd) accompany(ctx, stopping context.Context, node *carillon.Node) e
 		case <-tick.C:
 			h := node.Health()
 			text := "STATUS=" + condition(h, time.Now())
-			if time.Since(h.Looked) < hung {
+			if time.Since(h.Looked) < hung && (h.Hangs.IsZero() || time.Since(h.Hangs) < hung) {
 				text = "WATCHDOG=1\n" + text
 			}
 			if err := s.tell(text); err != nil {
@@ -98,6 +98,8 @@ func (s systemd) accompany(ctx, stopping context.Context, node *carillon.Node) e
 func condition(h carillon.Health, now time.Time) string {
 	away := now.Sub(h.Reached)
 	switch {
+	case !h.Hangs.IsZero() && now.Sub(h.Looked) < hung:
+		return fmt.Sprintf("%d running; the scheduler has hung since its term ended, %s ago: restart the node", h.Running, now.Sub(h.Hangs).Round(time.Second))
 	case now.Sub(h.Looked) >= hung:
 		return fmt.Sprintf("hangs: nothing was tried for %s", now.Sub(h.Looked).Round(time.Second))
 	case away > 2*hung/3:

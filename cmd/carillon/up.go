@@ -24,6 +24,7 @@ type upOptions struct {
 	node      string
 	slots     int
 	leaderTTL time.Duration
+	grace     time.Duration // of a silent leader; 0: the default
 	lease     time.Duration
 	drain     time.Duration
 	noLead    bool
@@ -57,13 +58,14 @@ so does a change of it.`,
 	f.StringArrayVar(&o.labels, "label", nil, "what this node has, `KEY=VALUE`, for jobs with nodes:; may be repeated")
 	f.StringVar(&o.pool, "pool", "", "`NAME` of the pool this node is in, for jobs with pool:")
 	f.DurationVar(&o.leaderTTL, "leader-ttl", carillon.DefaultLeaderTTL, "a dead leader is replaced after this `DURATION`")
+	f.DurationVar(&o.grace, "leader-grace", 0, "a leader that decides nothing is deposed after this `DURATION` (default: 15s, or 3 leader TTLs)")
 	f.DurationVar(&o.lease, "lease", carillon.DefaultLease, "a dead node's runs start elsewhere after this `DURATION`")
 	f.DurationVar(&o.drain, "drain", carillon.DefaultDrain, "running jobs get this `DURATION` when the node stops")
 	f.BoolVar(&o.noLead, "no-lead", false, "execute runs, never lead")
 	f.BoolVar(&o.dev, "dev", false, "allow the embedded server under systemd or Kubernetes")
 	f.Var(&o.log, "log", "how the node's log is written")
 	mustComplete(cmd, "log", completeWords([]string{string(logText), string(logJSON)}))
-	for _, name := range []string{"node", "slots", "label", "pool", "leader-ttl", "lease", "drain"} {
+	for _, name := range []string{"node", "slots", "label", "pool", "leader-ttl", "leader-grace", "lease", "drain"} {
 		mustComplete(cmd, name, cobra.NoFileCompletions)
 	}
 	return cmd
@@ -116,6 +118,8 @@ func (o *upOptions) check() error {
 		return bad("--slots %d: expected 1 to %d", o.slots, maxSlots)
 	case o.leaderTTL < minLeaderTTL:
 		return bad("--leader-ttl %s: expected at least %s", o.leaderTTL, minLeaderTTL)
+	case o.grace != 0 && o.grace < max(minGrace, o.leaderTTL):
+		return bad("--leader-grace %s: expected at least %s, and the leader TTL, %s", o.grace, minGrace, o.leaderTTL)
 	case o.lease < minLease:
 		return bad("--lease %s: expected at least %s", o.lease, minLease)
 	case o.drain < 0:
@@ -158,6 +162,7 @@ func parseLabels(words []string) (map[string]string, error) {
 const (
 	maxSlots     = 10_000
 	minLeaderTTL = 300 * time.Millisecond
+	minGrace     = time.Second
 	minLease     = time.Second
 )
 
@@ -185,7 +190,7 @@ func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
 	}
 	node, err := carillon.New(carillon.Options{
 		File: path, Zoneinfo: string(zones), Redis: given.url, Namespace: a.namespace(), Embedded: a.opts.embedded,
-		Node: o.node, Slots: o.slots, LeaderTTL: o.leaderTTL, Lease: o.lease, Drain: drain,
+		Node: o.node, Slots: o.slots, LeaderTTL: o.leaderTTL, LeaderGrace: o.grace, Lease: o.lease, Drain: drain,
 		NoLead: o.noLead, Pool: o.pool, Labels: labels, Logger: log,
 	})
 	if err != nil {
