@@ -380,7 +380,6 @@ func TestLivesLeaveTheDocumentedKeys(t *testing.T) {
 	})
 	look()
 	lifeAfterTheFirst(t, b, token, look)
-	electByQuorum(t, f, look)
 	require.NoError(t, a.Announce(ctx, jobs.Event{Type: jobs.EventReloaded, Node: "a", Reason: "schedule s1"}))
 	require.NoError(t, a.Resigned(ctx, token, "a"))
 	beat(a)
@@ -389,6 +388,7 @@ func TestLivesLeaveTheDocumentedKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, jobs.AccusedDeposed, deposed.Answer)
 	look()
+	electByQuorum(t, f, look)
 
 	for name := range families {
 		if name != "probe" {
