@@ -44,6 +44,10 @@ leader-storm: ## kill -9 the leader again and again, and account for every tick
 storm: ## every fault there is, against real processes, for TIME (5m); docs/storm.md
 	go test ./faults -run 'Storm$$' -storm $(or $(TIME),5m) -v -count=1 -timeout 24h $(STORM)
 
+.PHONY: faults
+faults: ## the faults of docs/faults.md at full length: half an hour
+	go test . ./e2e -run 'TestFault' -faults -v -count=1 -timeout 90m
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for TIME (20s)
 	@sh scripts/fuzz.sh

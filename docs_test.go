@@ -142,6 +142,25 @@ func TestNamedTestsExist(t *testing.T) {
 	assert.Greater(t, named, 40)
 }
 
+// TestEveryFaultHasItsTest: the page of the faults has each number once and in order, and each
+// has a proof, or says why one machine cannot have the fault.
+func TestEveryFaultHasItsTest(t *testing.T) {
+	const faults = 52
+	rows := regexp.MustCompile(`(?m)^\| (\d+) \| (.*) \| (.*) \| (.*) \|$`).FindAllStringSubmatch(read(t, "docs/faults.md"), -1)
+	require.Len(t, rows, faults)
+	for i, row := range rows {
+		assert.Equal(t, fmt.Sprint(i+1), row[1])
+		assert.NotEmpty(t, row[2])
+		assert.NotEmpty(t, row[3])
+		if !strings.Contains(row[4], "One machine cannot") {
+			for _, m := range proof.FindAllStringSubmatch(row[4], -1) {
+				assert.NotEmpty(t, m[1], "fault %d: in which folder is %s?", i+1, m[2])
+			}
+			assert.Regexp(t, proof, row[4], "fault %d has no proof", i+1)
+		}
+	}
+}
+
 func TestLinksLeadToFiles(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
 	for _, doc := range documents(t) {

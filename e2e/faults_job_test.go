@@ -19,35 +19,109 @@ import (
 	"carillon/internal/failpoint"
 )
 
-// The leader dies in the middle of a thousand missed ticks, of which the job's rule says
-// how many run. Its successor goes on there, and the sum is that of the rule.
+// The leader dies in the middle of a thousand missed ticks, of which the jobs' rule says how
+// many run. Its successor goes on there, and the sum is that of the rule.
 func TestFault3LeaderDiesAmidAThousandTicks(t *testing.T) {
 	t.Parallel()
-	const missed, most = 1000, 120
-	f := newFleet(t, `
-jobs:
-  tick: {schedule: "* * * * *", catch_up: {policy: all, max: 120, window: 48h}, overlap: allow, run: MARK}
-`)
+	const jobs, missed, most = 25, 40, 10
+	schedule, names := "jobs:\n", []string{}
+	for i := range jobs {
+		names = append(names, "tick-"+itoa(i))
+		schedule += "  " + names[i] + `: {schedule: "* * * * *", catch_up: {policy: all, max: 10, window: 48h}, overlap: allow, run: MARK}` + "\n"
+	}
+	f := newFleet(t, schedule)
 	assert.Zero(t, f.up("n0").term(patience))
 	away := f.now().Truncate(time.Minute).Add(-missed * time.Minute)
-	f.putBack("tick", away)
-	f.beginDoomed("doomed", failpoint.Committed, 2, hasty...).struck(2 * patience)
-	decided := f.rdb.LLen(t.Context(), f.key("ledger:tick")).Val()
+	for _, job := range names {
+		f.putBack(job, away)
+	}
+	f.beginDoomed("doomed", failpoint.Committed, 1, hasty...).struck(2 * patience)
+	decided := 0
+	for _, job := range names {
+		if f.rdb.LLen(t.Context(), f.key("ledger:"+job)).Val() > 0 {
+			decided++
+		}
+	}
+	assert.Positive(t, decided)
+	require.Less(t, decided, jobs, "it died amid them")
 	f.up("heir", append(hasty, "--slots", "8")...)
 	end := f.now().Truncate(time.Minute)
-	f.settled(3*patience, end, "tick")
+	f.settled(3*patience, end, names...)
 	var ticks []time.Time
 	for at := away.Add(time.Minute); !at.After(end); at = at.Add(time.Minute) {
 		ticks = append(ticks, at.UTC())
 	}
-	a := f.audit("tick", ticks)
-	t.Logf("%d entries of the ledger were written when the leader died\n%s\n%s", decided, accountHead(), a.row("a thousand"))
-	a.balanced(t)
-	young := a.ran + a.late - most // at most a minute late: these do not count for max
-	assert.GreaterOrEqual(t, young, 0)
-	assert.LessOrEqual(t, young, 2)
-	assert.Equal(t, len(ticks)-most-young, a.missed)
-	assert.Zero(t, a.skipped)
+	var sum account
+	for _, job := range names {
+		a := f.audit(job, ticks)
+		sum.add(a)
+		young := a.ran + a.late - most // at most a minute late: these do not count for max
+		assert.GreaterOrEqual(t, young, 0, job)
+		assert.LessOrEqual(t, young, 2, job)
+		assert.Equal(t, len(ticks)-most-young, a.missed, job)
+	}
+	t.Logf("the ticks of %d of %d jobs were decided when the leader died\n%s\n%s", decided, jobs, accountHead(), sum.row("a thousand"))
+	sum.balanced(t)
+	assert.Zero(t, sum.skipped)
+}
+
+// A node dies when its command has succeeded and only it knows.
+func TestFault7NodeDiesBeforeItSaysHowItEnded(t *testing.T) {
+	t.Parallel()
+	for delivery, want := range map[string]struct {
+		status string
+		starts int
+		words  string
+	}{
+		"at-least-once": {"succeeded", 2, ""},
+		"at-most-once":  {"failed", 1, "outcome unknown"},
+	} {
+		t.Run(delivery, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, "jobs:\n  pay: {delivery: "+delivery+", run: MARK}\n")
+			id := f.trigger("pay")
+			f.beginDoomed("doomed", failpoint.BeforeResult, 1, hasty...).struck(patience)
+			f.up("heir", hasty...)
+			r := f.awaitRun(patience, id, want.status, want.starts)
+			assert.Contains(t, r.Error, want.words)
+			lines := f.marksOf(id) // by the key that the command gets
+			require.Len(t, lines, want.starts)
+			for i, m := range lines {
+				assert.Equal(t, i+1, m.attempt)
+			}
+			f.nothingLeft()
+		})
+	}
+}
+
+// Somebody triggers a job that runs.
+func TestFault48TriggerWhileItRuns(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, `
+jobs:
+  skip: {run: 'MARK; sleep 60'}
+  queue: {overlap: queue, run: 'MARK; sleep 60'}
+  allow: {overlap: allow, run: 'MARK; sleep 60'}
+  replace: {overlap: replace, run: 'MARK; exec sleep 60'}
+`)
+	f.up("n1", "--slots", "8", "--drain", "100ms")
+	first := map[string]string{}
+	for _, job := range []string{"skip", "queue", "allow", "replace"} {
+		first[job] = f.trigger(job)
+		eventually(t, patience, func() bool { return len(f.marksOf(first[job])) == 1 }, "%s runs", job)
+	}
+	r := f.call("trigger", "skip", "--detach")
+	assert.Equal(t, 8, r.code, r.err)
+	assert.Contains(t, r.err, first["skip"], "it names the run in the way")
+	assert.Empty(t, r.out)
+	waits := f.trigger("queue")
+	assert.Equal(t, "queued", f.run(waits).Status)
+	assert.Equal(t, 8, f.call("trigger", "queue", "--detach").code, "one waits")
+	beside := f.trigger("allow")
+	eventually(t, patience, func() bool { return len(f.marksOf(beside)) == 1 }, "it runs beside the first")
+	next := f.trigger("replace")
+	f.awaitRun(patience, first["replace"], "canceled", 1)
+	eventually(t, patience, func() bool { return len(f.marksOf(next)) == 1 }, "it runs in place of the first")
 }
 
 // Somebody looks at the events and does not read on; the server is the embedded one, which

@@ -98,6 +98,33 @@ func TestFault15EveryClientPaused(t *testing.T) {
 	assert.Positive(t, a.late)
 }
 
+// Everything is gone at once, while nodes and commands run.
+func TestFault24Flushed(t *testing.T) {
+	t.Parallel()
+	f, _ := ownFleet(t, tickAndWork)
+	nodes := []*process{f.up("n1", "--lease", "4s", "--leader-ttl", "1500ms"), f.up("n2", "--lease", "4s", "--leader-ttl", "1500ms")}
+	f.adopted(1)
+	epoch, _ := f.term()
+	id := f.trigger("work")
+	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 1 }, "%s begins", id)
+	require.NoError(t, f.rdb.FlushAll(context.Background()).Err())
+	begin := f.adopted(1)
+	f.awaitLeader(patience)
+	later, _ := f.term()
+	assert.Greater(t, later, epoch, "epochs never go back")
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("FLUSHALL"))
+	a.balanced(t)
+	seen := map[string]int{}
+	for _, m := range f.marks() {
+		seen[m.run+" "+itoa(m.attempt)]++
+		assert.Equal(t, 1, seen[m.run+" "+itoa(m.attempt)], "%+v", m)
+	}
+	for _, p := range nodes {
+		require.True(t, p.alive())
+	}
+}
+
 // Redis may throw keys away. The doctor says so before it happens. When the hash of
 // a run is gone nobody knows any more what it was: it ends there, and its job goes
 // on.

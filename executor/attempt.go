@@ -140,6 +140,9 @@ func notTheJobs(cause, err error) error {
 	return nil
 }
 
+// shortRest is how long a node that could not start a command claims nothing.
+const shortRest = time.Second
+
 // logFlush bounds how long a result waits for the rest of its output to be
 // stored: a result is worth more than the last lines of a log.
 const logFlush = 30 * time.Second
@@ -191,6 +194,13 @@ func (e *Executor) conclude(a *attempt, ended end) {
 	if cause != nil {
 		e.board.end(a.claim.Token, nil)
 		e.giveBack(jobs.Release{RunID: a.claim.RunID, Token: a.claim.Token, Kind: jobs.ReleaseStarted, Reason: cause.Error()})
+		return
+	}
+	if errors.Is(ended.Err, errShort) && context.Cause(a.ctx) == nil && !a.claim.Undoing && !recorded(a.job) {
+		e.complain.warn("a command cannot be started here; its run goes back, and no other is claimed for a moment", "run", a.claim.RunID, "error", ended.Err)
+		e.board.rest(shortRest)
+		e.board.end(a.claim.Token, nil)
+		e.giveBack(jobs.Release{RunID: a.claim.RunID, Token: a.claim.Token, Kind: jobs.ReleaseUnstarted, Reason: ended.Err.Error()})
 		return
 	}
 	ended.canceled = ended.Err != nil && errors.Is(context.Cause(a.ctx), ErrCanceled)

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"sync"
+	"time"
 
 	"carillon/jobs"
 )
@@ -16,6 +17,7 @@ type board struct {
 	results []jobs.Result
 	hungry  bool                // runs may be waiting in Redis
 	woken   bool                // and somebody said so since the last claim was sent
+	resting bool                // no claims for a moment
 	closing bool                // no more claims
 	ended   bool                // and nothing more to write is to come
 	running map[string]*attempt // by token
@@ -33,7 +35,7 @@ func (b *board) take(share int) (results []jobs.Result, want int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
-		claim := b.hungry && !b.closing && b.free > 0
+		claim := b.hungry && !b.closing && !b.resting && b.free > 0
 		if len(b.results) > 0 || claim {
 			n := min(len(b.results), jobs.MaxBatch)
 			results = append(results, b.results[:n]...)
@@ -69,7 +71,7 @@ func (b *board) claimed(unused int, more bool) {
 func (b *board) wake() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closing || b.free == 0 {
+	if b.closing || b.resting || b.free == 0 {
 		return false
 	}
 	b.hungry, b.woken = true, true
@@ -77,11 +79,27 @@ func (b *board) wake() bool {
 	return true
 }
 
-// waitFree blocks until there is a free slot; false when claims are over.
+// rest keeps the board from claims for a while: what it claims cannot be started.
+func (b *board) rest(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.resting {
+		return
+	}
+	b.resting = true
+	time.AfterFunc(d, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.resting, b.hungry = false, true
+		b.changed.Broadcast()
+	})
+}
+
+// waitFree blocks until there is a free slot and claims are made; false when they are over.
 func (b *board) waitFree() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.free == 0 && !b.closing {
+	for (b.free == 0 || b.resting) && !b.closing {
 		b.changed.Wait()
 	}
 	return !b.closing

@@ -22,6 +22,10 @@ var (
 	ErrCanceled = errors.New("canceled")
 )
 
+// errShort: this node has no file, no process or no memory left to start a command with.
+// Another one may have, or this one in a moment.
+var errShort = errors.New("the node is short of something")
+
 // timedOut is the cause of a context whose time is over: ErrTimedOut, and whose
 // timeout it was.
 type timedOut struct {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -30,6 +32,12 @@ func (a *Actions) runCommand(ctx context.Context, at *Attempt, out io.Writer) Re
 		return refused.report()
 	}
 	if err := a.leashes.take(*at, func() (*Watcher, error) { return newWatcher(at.Boot, a.logger()) }); err != nil {
+		for _, of := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EAGAIN, syscall.ENOMEM} {
+			if errors.Is(err, of) {
+				err = fmt.Errorf("%w: %w", errShort, err)
+				break
+			}
+		}
 		return Report{Err: err}
 	}
 	g, err := startGroup(p, out)
@@ -48,6 +56,11 @@ func (a *Actions) runCommand(ctx context.Context, at *Attempt, out io.Writer) Re
 	if errors.Is(err, exec.ErrWaitDelay) {
 		fmt.Fprintf(out, "\ncarillon: a process that left the command's group still holds its output; what it writes from here on is not kept\n")
 		err = nil
+	}
+	if told {
+		if pids := strays(at.Boot, at.Claim.RunID); len(pids) > 0 {
+			fmt.Fprintf(out, "\ncarillon: the command was ended, and left processes behind that are not of its group any more: %s; they end with this node\n", joinInts(pids))
+		}
 	}
 	return ended(ctx, *at, g.cmd.ProcessState, err, told, overdue)
 }
@@ -135,3 +148,11 @@ func (g *group) awaitEmpty(grace time.Duration) {
 
 // reap takes the exit of the leader. From here on its id may be given away.
 func (g *group) reap() error { return g.cmd.Wait() }
+
+func joinInts(list []int) string {
+	var text []string
+	for _, n := range list {
+		text = append(text, strconv.Itoa(n))
+	}
+	return strings.Join(text, ", ")
+}

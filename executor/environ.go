@@ -14,6 +14,9 @@ import (
 // finds by it what it was not told of.
 const bootVar = "CARILLON_BOOT"
 
+// runVar says which run a process belongs to.
+const runVar = "CARILLON_RUN_ID"
+
 // defaultPath is where commands are looked for when nothing says otherwise.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -57,7 +60,7 @@ func identity(at Attempt) map[string]string {
 	env := map[string]string{
 		bootVar:                 at.Boot,
 		"CARILLON_JOB":          at.Job.Name,
-		"CARILLON_RUN_ID":       at.Claim.RunID,
+		runVar:                  at.Claim.RunID,
 		"CARILLON_SCHEDULED_AT": scheduled,
 		"CARILLON_TRIGGER":      string(at.Claim.Trigger),
 		"CARILLON_ATTEMPT":      strconv.Itoa(at.Claim.Attempt),

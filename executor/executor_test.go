@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -598,6 +599,39 @@ func TestALateClaimIsNotStarted(t *testing.T) {
 		_, rel := store.snapshot()
 		require.Len(t, rel, 1)
 		require.Equal(t, jobs.ReleaseUnstarted, rel[0].Kind)
+	})
+}
+
+// A node that has no file or process left to start a command with gives the run back, as it
+// was, and leaves what waits to others for a moment.
+func TestANodeThatIsShortOfSomethingGivesItsRunsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore(claimOf(1), claimOf(2))
+		var calls atomic.Int64
+		h := start(store, 4, func(context.Context, Attempt, io.Writer) error {
+			if calls.Add(1) <= 2 {
+				return fmt.Errorf("start /bin/sh: %w", errShort)
+			}
+			return nil
+		})
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		results, released := store.snapshot()
+		require.Empty(t, results, "nothing failed")
+		require.Len(t, released, 2)
+		for _, r := range released {
+			require.Equal(t, jobs.ReleaseUnstarted, r.Kind, "the attempt keeps its number")
+			require.Contains(t, r.Reason, "start /bin/sh")
+		}
+		store.push(claimOf(3))
+		time.Sleep(500 * time.Millisecond)
+		require.EqualValues(t, 2, calls.Load(), "no claim meanwhile")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.EqualValues(t, 3, calls.Load(), "and then it looks again")
+		results, _ = store.snapshot()
+		require.Len(t, results, 1)
+		h.end(t)
 	})
 }
 

@@ -31,11 +31,13 @@ type program struct {
 // startError is a command that could not be started, with the exit code a shell
 // would give.
 type startError struct {
-	code int // 0: none
-	text string
+	code  int // 0: none
+	text  string
+	cause error // nil, or errShort
 }
 
 func (e *startError) Error() string { return e.text }
+func (e *startError) Unwrap() error { return e.cause }
 
 func (e *startError) report() Report {
 	if e.code == 0 {
@@ -192,6 +194,9 @@ func notStarted(p *program, err error) *startError {
 	code := func(n int, format string, args ...any) *startError {
 		return &startError{code: n, text: fmt.Sprintf("start %s: ", p.path) + fmt.Sprintf(format, args...)}
 	}
+	short := func(text string) *startError {
+		return &startError{text: fmt.Sprintf("start %s: %s", p.path, text), cause: errShort}
+	}
 	switch {
 	case errors.Is(err, syscall.ENOENT):
 		return code(exitNotFound, "the program that its first line (#!) names does not exist on this node: install it, or mend the line (a file from Windows ends it with a carriage return)")
@@ -206,12 +211,14 @@ func notStarted(p *program, err error) *startError {
 		return code(exitNotExecutable, "the file is being written: replace it by renaming a new one over it")
 	case errors.Is(err, syscall.E2BIG):
 		return code(exitNotExecutable, "arguments and environment are too long for this system: pass large data in a file")
+	case errors.Is(err, syscall.EAGAIN) && p.account != nil: // the others of this node go on
+		return code(0, "there is no process left for user %q: raise the limit (ulimit -u, pids.max), or find out what holds them", p.account.user.Username)
 	case errors.Is(err, syscall.EAGAIN):
-		return code(0, "this node has no process left for its user: raise the limit (ulimit -u, TasksMax, pids.max), or lower --slots")
+		return short("this node has no process left for its user: raise the limit (ulimit -u, TasksMax, pids.max), or lower --slots")
 	case errors.Is(err, syscall.ENOMEM):
-		return code(0, "this node is out of memory: lower --slots, or give it more")
+		return short("this node is out of memory: lower --slots, or give it more")
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		return code(0, "this node has too many open files: raise the limit (ulimit -n, LimitNOFILE), or lower --slots")
+		return short("this node has too many open files: raise the limit (ulimit -n, LimitNOFILE), or lower --slots")
 	default:
 		return code(0, "%s", reason(err))
 	}

@@ -3,6 +3,7 @@ package executor
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -69,6 +70,26 @@ func killBoot(boot string) int {
 		time.Sleep(strayPause)
 	}
 	return len(killed)
+}
+
+// strays are the processes of an attempt that live although its group was killed: they
+// have left it on purpose. It looks a few times, because the killed need a moment to go.
+func strays(boot, run string) (pids []int) {
+	marks := [][]byte{[]byte(bootVar + "=" + boot), []byte(runVar + "=" + run)}
+	for range 5 {
+		pids = nil
+		for pid := range processes() {
+			if carries(pid, marks[0]) && carries(pid, marks[1]) {
+				pids = append(pids, pid)
+			}
+		}
+		if len(pids) == 0 {
+			break
+		}
+		time.Sleep(strayPause)
+	}
+	slices.Sort(pids)
+	return pids
 }
 
 // carries reports whether the environment of a process has the entry. That of a

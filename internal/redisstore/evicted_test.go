@@ -100,7 +100,8 @@ func TestATickIsNotSkippedForARunThatRedisLost(t *testing.T) {
 	})
 }
 
-// While the disk of Redis is full nobody can renew a lease, although it tells the time.
+// While the disk of Redis is full, or it loads, nobody can renew a lease, although it tells
+// the time.
 func TestAFullDiskBreaksTheRecord(t *testing.T) {
 	engines(t, func(t *testing.T, f *fleet) {
 		s := f.node("n1")
@@ -111,8 +112,13 @@ func TestAFullDiskBreaksTheRecord(t *testing.T) {
 		hook := record{s.clock}
 		hook.look(errors.New("OOM command not allowed"))
 		require.GreaterOrEqual(t, s.SteadyFor(), 50*time.Millisecond, "leases are renewed at maxmemory")
-		hook.look(full)
-		require.Less(t, s.SteadyFor(), 50*time.Millisecond)
+		for _, refusal := range []error{full, errors.New("LOADING Redis is loading the dataset in memory")} {
+			time.Sleep(50 * time.Millisecond)
+			require.NoError(t, s.SyncClock(context.Background()))
+			require.GreaterOrEqual(t, s.SteadyFor(), 50*time.Millisecond)
+			hook.look(refusal)
+			require.Less(t, s.SteadyFor(), 50*time.Millisecond, "%v", refusal)
+		}
 		require.True(t, s.Down(wrap("renew leases", full)), "nobody else gets through either")
 		require.False(t, s.Down(wrap("renew leases", errors.New("READONLY You can't write against a read only replica."))), "another one may be the master")
 	})

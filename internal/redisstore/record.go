@@ -8,13 +8,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// record breaks this node's record of Redis when Redis refuses every write because
-// its disk is full. It still tells the time then, but no node can renew a lease, so
-// that afterwards all of them look expired.
+// record breaks this node's record of Redis when Redis refuses everybody: it loads its
+// data set, or takes no write because its disk is full. It still tells the time then, but
+// no node can renew a lease, so that afterwards all of them look expired.
 type record struct{ clock *clock }
 
 func (r record) look(err error) {
-	if isDiskFull(err) {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return
+	}
+	if class, _ := classify(err); class == Down || isDiskFull(err) {
 		r.clock.interrupt()
 	}
 }
