@@ -37,6 +37,10 @@ type Options struct {
 	// Redis is the address: redis://HOST:PORT/DB, rediss:// with its parameters (see
 	// docs/redis.md) or unix:///PATH?db=DB. It wins over the file's.
 	Redis string
+	// LockRedis are the addresses of an odd number of Redises, at least three, that
+	// know nothing of each other: the leader's lock is then on most of them instead
+	// of on Redis. All nodes must have the same. They win over the file's.
+	LockRedis []string
 	// Namespace separates fleets on one Redis. Default "carillon".
 	Namespace string
 	// Embedded is the loopback address of an in-memory server for development. It

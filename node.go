@@ -94,6 +94,12 @@ func New(opts Options) (*Node, error) {
 	if opts.Redis == "" && opts.Embedded == "" {
 		return nil, errors.New("carillon: no Redis: set Redis, redis.url in the schedule file, or Embedded for development")
 	}
+	if len(opts.LockRedis) == 0 {
+		opts.LockRedis = sched.LockRedis
+	}
+	if err := redisstore.CheckLockRedis(opts.LockRedis); err != nil {
+		return nil, fmt.Errorf("carillon: %w", err)
+	}
 	return &Node{
 		opts:        opts,
 		zones:       zones,
@@ -176,7 +182,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	store, err := redisstore.Open(redisstore.Options{URL: url, Namespace: n.opts.Namespace, Node: n.opts.Node, Boot: n.boot,
+	store, err := redisstore.Open(redisstore.Options{URL: url, LockRedis: n.opts.LockRedis, Namespace: n.opts.Namespace, Node: n.opts.Node, Boot: n.boot,
 		Lease: n.opts.Lease, Logger: n.log, Dialer: lab.From(ctx).Dialer, Skew: lab.From(ctx).Skew})
 	if err != nil {
 		if server != nil {
@@ -214,7 +220,7 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	n.serve(n.definitions.current())
 	if !n.opts.NoLead {
 		n.elector = leader.New(n.store, leader.Config{Node: n.opts.Node, Boot: n.boot, TTL: n.opts.LeaderTTL, Logger: n.log,
-			Yield: n.yield()})
+			Quorum: n.store.Quorum(), Yield: n.yield()})
 	}
 	beat := &heartbeat{node: n, exec: exec, now: make(chan struct{}, 1)}
 	if err := n.patiently(ctx, func() error { return beat.once(ctx) }); err != nil {
@@ -304,7 +310,7 @@ func (n *Node) connect(ctx context.Context, serving bool) error {
 	for range 2 { // the best of three measurements to begin with; one will do
 		_ = n.store.SyncClock(ctx)
 	}
-	return nil
+	return n.checkLocks(ctx)
 }
 
 // patiently repeats what the beginning of a node's life takes until Redis answers. A
@@ -325,4 +331,23 @@ func (n *Node) patiently(ctx context.Context, f func() error) error {
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// checkLocks looks at the lock Redises before the first election. One that is away
+// is no reason not to start: the others may do, or it comes back. One that will never
+// serve this node is.
+func (n *Node) checkLocks(ctx context.Context) error {
+	if n.opts.NoLead {
+		return nil
+	}
+	for _, err := range n.store.PingLocks(ctx) {
+		switch {
+		case err == nil:
+		case redisstore.ClassOf(err) == redisstore.Fatal:
+			return err
+		default:
+			n.log.Warn("a lock Redis does not answer; most of them must, for anybody to lead", "error", err)
+		}
+	}
+	return nil
 }

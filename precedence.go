@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"carillon/jobs"
@@ -92,10 +93,26 @@ func (p *precedence) newer(own int64, live []jobs.Node) []rival {
 	return list
 }
 
+// otherLocks names the live nodes that may lead and have another list of lock
+// Redises than own.
+func otherLocks(own string, live []jobs.Node) string {
+	var others []string
+	for _, n := range live {
+		if !n.NoLead && n.Locks != own {
+			others = append(others, n.Name+": "+lockWords(n.Locks))
+		}
+	}
+	slices.Sort(others)
+	return strings.Join(others, ", ")
+}
+
+func lockWords(list string) string { return cmp.Or(list, "none") }
+
 // yield answers the elector's question whether another node should lead; see
 // leader.Config.
 func (n *Node) yield() func(ctx context.Context, vacant time.Time) (why string) {
 	p := newPrecedence(n.boot, n.opts.LeaderTTL)
+	var warned time.Time
 	return func(ctx context.Context, vacant time.Time) string {
 		live, err := n.store.Candidates(ctx)
 		if err != nil {
@@ -106,6 +123,11 @@ func (n *Node) yield() func(ctx context.Context, vacant time.Time) (why string) 
 			if n.store.Now().Sub(live[i].Deposed) >= deposedFor {
 				live[i].Deposed = time.Time{} // it has been forgotten
 			}
+		}
+		if others := otherLocks(n.store.LockList(), live); others != "" && time.Since(warned) > time.Minute {
+			warned = time.Now()
+			n.log.Warn("nodes hold elections of their own: they have another --lock-redis, or none; nothing runs twice, but the lock protects nothing: give all nodes the same list",
+				"here", lockWords(n.store.LockList()), "there", others)
 		}
 		return p.decide(n.Schedule().Revision, live, vacant, time.Now())
 	}

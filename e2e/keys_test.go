@@ -35,6 +35,8 @@ const (
 var bounds = map[string]bound{
 	"leader":     {ttl: 5 * time.Second, keys: 1},
 	"term":       {cap: 8, keys: 1},
+	"lock":       {ttl: 5 * time.Second, keys: 1}, // of --lock-redis
+	"lock_epoch": {cap: 2, keys: 1},
 	"cursors":    {cap: floodJobs, keys: 1},
 	"queue":      {empty: true},
 	"priorities": {empty: true},
@@ -60,7 +62,7 @@ var bounds = map[string]bound{
 	"log":        {ttl: 7 * day, keys: floodJobs * 150},
 	"logs":       {ttl: 30 * day, cap: floodRuns, keys: floodJobs},
 	"logsize":    {ttl: 30 * day, keys: floodJobs},
-	"node":       {ttl: time.Minute, cap: 18, keys: floodNodes},
+	"node":       {ttl: time.Minute, cap: 19, keys: floodNodes},
 	"nodes":      {cap: floodNodes, keys: 1},
 	"schedule":   {ttl: time.Minute, cap: floodJobs, keys: 1},
 	"request":    {ttl: day, keys: 1},

@@ -24,7 +24,7 @@ fail() {
 }
 
 # Nothing of the caller's own settings may lead these jobs to a real Redis.
-unset CARILLON_REDIS CARILLON_NAMESPACE CARILLON_FILE CARILLON_ZONEINFO
+unset CARILLON_REDIS CARILLON_LOCK_REDIS CARILLON_NAMESPACE CARILLON_FILE CARILLON_ZONEINFO
 carillon=${CARILLON:-$dir/carillon}
 [ -n "${CARILLON:-}" ] || go build -o "$carillon" ../../cmd/carillon
 

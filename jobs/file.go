@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -204,7 +205,7 @@ func (d *decoder) location(name string) (*time.Location, error) {
 
 var redisShape = shape[fileValue]{
 	what: "redis", prefix: "redis.",
-	fields: []field[fileValue]{{"url", readRedisURL}},
+	fields: []field[fileValue]{{"url", readRedisURL}, {"lock", readRedisLock}},
 }
 
 func readRedis(d *decoder, e entry, f *fileValue) {
@@ -262,6 +263,37 @@ func readRedisURL(d *decoder, e entry, f *fileValue) {
 	default:
 		f.schedule.Redis = s
 	}
+}
+
+// readRedisLock reads the addresses of the lock Redises. As for redis.url, only the
+// form is checked, and no message repeats one.
+func readRedisLock(d *decoder, e entry, f *fileValue) {
+	const expected = `3, 5, 7 or 9 addresses, such as ["redis://10.0.1.1:6379", "redis://10.0.1.2:6379", "redis://10.0.1.3:6379"]`
+	items, ok := d.list(e, expected)
+	if !ok {
+		return
+	}
+	if n := len(items); n < 3 || n > 9 || n%2 == 0 {
+		d.problem(d.resolve(e.value), "%s has %d addresses; expected 3, 5, 7 or 9: more than half of them must live", e.path(), n)
+	}
+	var list []string
+	for _, item := range items {
+		s, ok := d.word(item, `a URL such as "redis://host:6379/0"`)
+		if !ok {
+			continue
+		}
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Opaque != "",
+			u.Scheme == "unix" && (u.Host != "" || len(u.Path) < 2),
+			u.Scheme != "unix" && (u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" || !redisDatabase.MatchString(u.Path)):
+			d.problem(d.resolve(item.value), `%s is no address of one Redis; expected one such as "redis://host:6379/0" (or rediss://, unix://)`, item.path())
+		case slices.Contains(list, s):
+			d.problem(d.resolve(item.value), "%s is there twice; it would have two votes", item.path())
+		}
+		list = append(list, s)
+	}
+	f.schedule.LockRedis = list
 }
 
 // Bounds of heartbeat.every, and what it is when the file does not say.

@@ -68,6 +68,9 @@ func render(t *testing.T, s *Schedule) string {
 	t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "timezone=%s redis=%s digest=%s\n", s.Timezone, s.Redis, s.Digest)
+	if len(s.LockRedis) > 0 {
+		fmt.Fprintf(&b, "lock=%s\n", strings.Join(s.LockRedis, " "))
+	}
 	if s.Heartbeat != (Heartbeat{}) {
 		fmt.Fprintf(&b, "heartbeat=%s every %s\n", s.Heartbeat.URL, s.Heartbeat.Every)
 	}

@@ -13,6 +13,7 @@ type Schedule struct {
 	Location  *time.Location // that Timezone names
 	Zoneinfo  string         // version of the zone database that the times come from; see Zones.Version
 	Redis     string         // redis.url, "" when the file names none
+	LockRedis []string       // redis.lock: where the leader's lock is, when not on Redis
 	Heartbeat Heartbeat      // heartbeat:, zero when the file has none
 	MaxWait   time.Duration  // a run that waited longer goes first, whatever its priority; default 10 m
 	Groups    map[string]int // groups: how many runs of a group's jobs may be unfinished at once

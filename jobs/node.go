@@ -12,8 +12,9 @@ type Node struct {
 	Leader      bool
 	Epoch       int64 // of its term, when it leads
 	Digest      string
-	Revision    int64 // of its schedule file; 0 when that has none
-	NoLead      bool  // it does not stand for election: it was told not to, or it is shutting down
+	Revision    int64  // of its schedule file; 0 when that has none
+	NoLead      bool   // it does not stand for election: it was told not to, or it is shutting down
+	Locks       string // which lock Redises it elects with, "" for none: nodes should agree
 	Slots       int
 	Running     int
 	SeenAt      time.Time

@@ -30,6 +30,19 @@
 // be set back. When the two disagree by more than 2 s the machine slept or its
 // clock was moved, and trust is over.
 //
+// # Quorum
+//
+// With a Quorum the lock is on several Redises that know nothing of each other,
+// and who has it on most of them has won. The authority is still one key on the
+// Redis of the data: the winner installs its token there, with an epoch that is
+// above those of all earlier winners, and the store takes no other. The lock
+// decides who may install; what the scripts check decides what is written. So the
+// quorum may forget, disagree or be named differently on two nodes, and still one
+// token is accepted at a time, and none that has been displaced.
+//
+// A term has both or it is over: they are renewed together. docs/adr/0015 says how
+// the epoch is made, and where its order ends.
+//
 // # States
 //
 //	follow   look who holds the seat; sleep until it may be free, or until the
@@ -84,6 +97,11 @@
 //	is lost                        with; its owner sees it when it looks and frees it
 //	another node should lead       the leader resigns within 2 s, the followers that
 //	instead                        should not lead leave the seat to it
+//	some lock Redises are away     with less than half of them nothing; else nobody
+//	                               leads until enough are back
+//	a lock Redis comes back empty  it is locked again with the next renewal
+//	a winner of the lock installs  refused: a later one is installed, and most locks
+//	itself late                    are not its own any more
 //	lead fails                     the seat is given up, and this node waits up to a
 //	                               second so that another one may try
 package leader

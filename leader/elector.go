@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-redsync/redsync/v4"
+	redsyncredis "github.com/go-redsync/redsync/v4/redis"
 )
 
 // LeadFunc does a leader's work. It returns soon after ctx ends, whatever the
@@ -40,12 +41,13 @@ type Elector struct {
 	cfg  Config
 	log  *slog.Logger
 
-	lock   *redsync.Redsync
-	born   time.Time // zero of the monotonic clock in readings
-	prefix string    // of all tokens of this process: node:boot:
-	terms  int       // tokens given out; Run's goroutine only
+	lock   *redsync.Redsync // on one Redis, or on those of the quorum
+	born   time.Time        // zero of the monotonic clock in readings
+	prefix string           // of all tokens of this process: node:boot:
+	terms  int              // tokens given out; Run's goroutine only
 
 	vacancy vacancy // Run's goroutine only
+	splits  int     // votes in a row that nobody was seen to win; Run's goroutine only
 
 	leading atomic.Pointer[Term]
 	hangs   atomic.Pointer[time.Time]
@@ -62,11 +64,17 @@ func New(seat Seat, cfg Config) *Elector {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	pools := []redsyncredis.Pool{}
+	if cfg.Quorum != nil {
+		pools = cfg.Quorum.Pools()
+	} else {
+		pools = append(pools, seat.Pool())
+	}
 	return &Elector{
 		seat:   seat,
 		cfg:    cfg,
 		log:    cfg.Logger,
-		lock:   redsync.New(seat.Pool()),
+		lock:   redsync.New(pools...),
 		born:   time.Now(),
 		prefix: cfg.Node + ":" + cfg.Boot + ":",
 	}
@@ -109,9 +117,18 @@ func (e *Elector) Run(ctx context.Context, lead LeadFunc) error {
 
 // candidacy is a lock that was taken, and since when it is trusted.
 type candidacy struct {
-	mutex *redsync.Mutex
+	lock  lock
 	term  Term
 	trust trust
+}
+
+// lock is what a term stands on: on one Redis, or on a quorum.
+type lock interface {
+	// renew asks for another TTL. The lock is held (true, nil), lost (false, nil),
+	// or there was no answer (false, err).
+	renew(ctx context.Context, timeout time.Duration) (held bool, err error)
+	// giveBack releases it. ours is false when there was nothing to release.
+	giveBack(ctx context.Context) (ours bool, err error)
 }
 
 // reign is a term, from the call of lead to its return. It returns why the
@@ -148,7 +165,7 @@ func (e *Elector) reign(run context.Context, c *candidacy, lead LeadFunc) error 
 	if !done {
 		done = joined(returned, joinFor)
 	}
-	if !errors.Is(why, ErrLost) {
+	if !errors.Is(why, ErrLost) || e.cfg.Quorum != nil { // a part of a quorum may still be ours
 		e.resign(log, c)
 	}
 	if !done && !joined(returned, warnAfter) {
@@ -195,7 +212,7 @@ func (e *Elector) hold(ctx context.Context, cancel context.CancelCauseFunc, c *c
 		if now.mono < next {
 			continue
 		}
-		held, err := renew(ctx, c.mutex, min(e.callFor(), left))
+		held, err := c.lock.renew(ctx, min(e.callFor(), left))
 		switch {
 		case held:
 			c.trust.from = now
@@ -247,12 +264,17 @@ func (e *Elector) doubt(ctx context.Context, cancel context.CancelCauseFunc) {
 	}
 }
 
-// renew asks for another TTL. The lock is held (true, nil), lost (false, nil),
-// or there was no answer (false, err).
-func renew(ctx context.Context, m *redsync.Mutex, timeout time.Duration) (bool, error) {
+// sole is the lock on one Redis.
+type sole struct{ *redsync.Mutex }
+
+func (m sole) renew(ctx context.Context, timeout time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	held, err := m.ExtendContext(ctx)
+	return extended(m.ExtendContext(ctx))
+}
+
+// extended says what redsync's answer to an extension means; see lock.renew.
+func extended(held bool, err error) (bool, error) {
 	var taken *redsync.ErrTaken
 	if held || errors.As(err, &taken) || errors.Is(err, redsync.ErrExtendFailed) {
 		return held, nil
@@ -263,20 +285,26 @@ func renew(ctx context.Context, m *redsync.Mutex, timeout time.Duration) (bool, 
 	return false, fmt.Errorf("renew: %w", err)
 }
 
+func (m sole) giveBack(ctx context.Context) (bool, error) {
+	released, err := m.UnlockContext(ctx)
+	var taken *redsync.ErrTaken
+	if errors.As(err, &taken) || errors.Is(err, redsync.ErrLockAlreadyExpired) {
+		return false, nil
+	}
+	return released, err
+}
+
 // resign gives the lock back and tells the others. It has its own time limit:
 // the context of the term has ended, that is why it is called.
 func (e *Elector) resign(log *slog.Logger, c *candidacy) {
 	ctx, cancel := context.WithTimeout(context.Background(), resignFor)
 	defer cancel()
-	released, err := c.mutex.UnlockContext(ctx)
-	var taken *redsync.ErrTaken
-	switch {
-	case released:
-	case errors.As(err, &taken), errors.Is(err, redsync.ErrLockAlreadyExpired):
-		return // it was not ours any more: nothing to give back, nothing to tell
-	default:
+	ours, err := c.lock.giveBack(ctx)
+	if err != nil {
 		log.Warn("the seat was not given back; it expires by itself", "within", e.cfg.TTL, "error", err)
-		return
+	}
+	if !ours {
+		return // nothing was given back, so there is nothing to tell
 	}
 	if err := e.seat.Resigned(ctx, c.term.Token, c.term.Node); err != nil {
 		log.Warn("the others were not told that the seat is vacant; they will see within a second", "error", err)

@@ -51,6 +51,9 @@ func (e *Elector) look(ctx context.Context) (*candidacy, time.Duration, error) {
 	cancel()
 	if err == nil {
 		e.vacancy.saw(holder, time.Now(), e.cfg.TTL)
+		if holder != "" {
+			e.splits = 0
+		}
 	}
 	switch {
 	case err != nil:
@@ -58,6 +61,9 @@ func (e *Elector) look(ctx context.Context) (*candidacy, time.Duration, error) {
 	case holder == "":
 		if wait := e.holdBack(ctx); wait > 0 {
 			return nil, wait, nil
+		}
+		if e.cfg.Quorum != nil {
+			return e.stand(ctx)
 		}
 		return e.try(ctx)
 	case e.mine(holder):
@@ -116,8 +122,7 @@ func (v *vacancy) saw(holder string, now time.Time, ttl time.Duration) {
 // try takes the vacant seat. A nil candidacy without an error means that
 // another node was faster.
 func (e *Elector) try(ctx context.Context) (*candidacy, time.Duration, error) {
-	e.terms++
-	token := fmt.Sprint(e.prefix, e.terms)
+	token := e.newToken()
 	m := e.lock.NewMutex(e.seat.LockKey(),
 		redsync.WithExpiry(e.cfg.TTL),
 		redsync.WithTries(1),
@@ -137,7 +142,7 @@ func (e *Elector) try(ctx context.Context) (*candidacy, time.Duration, error) {
 		return nil, 0, fmt.Errorf("take the seat: %w", err)
 	}
 
-	c := &candidacy{mutex: m, trust: trust{from: start, span: trustSpan(e.cfg.TTL)}}
+	c := &candidacy{lock: sole{m}, trust: trust{from: start, span: trustSpan(e.cfg.TTL)}}
 	call, cancel := context.WithTimeout(ctx, e.callFor())
 	defer cancel()
 	epoch, since, err := e.seat.Install(call, token, e.cfg.Node)
@@ -151,17 +156,24 @@ func (e *Elector) try(ctx context.Context) (*candidacy, time.Duration, error) {
 	return c, 0, nil
 }
 
+// newToken makes up the token of a term that is to be.
+func (e *Elector) newToken() string {
+	e.terms++
+	return fmt.Sprint(e.prefix, e.terms)
+}
+
 // free removes the lock if it holds token, a token of ours without a term.
 func (e *Elector) free(ctx context.Context, token string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.callFor())
 	defer cancel()
-	m := e.lock.NewMutex(e.seat.LockKey(), redsync.WithValue(token))
-	_, err := m.UnlockContext(ctx)
-	var taken *redsync.ErrTaken
-	if err == nil || errors.As(err, &taken) || errors.Is(err, redsync.ErrLockAlreadyExpired) {
-		return nil
+	var l lock = sole{e.lock.NewMutex(e.seat.LockKey(), redsync.WithValue(token))}
+	if e.cfg.Quorum != nil {
+		l = e.shared(token)
 	}
-	return fmt.Errorf("free the seat: %w", err)
+	if _, err := l.giveBack(ctx); err != nil {
+		return fmt.Errorf("free the seat: %w", err)
+	}
+	return nil
 }
 
 // lookAgain is when to look again at a seat that is held for ttl more, if it

@@ -9,7 +9,8 @@ import (
 )
 
 // Seat is what an Elector needs of the store. The store and the lock are one
-// Redis: the scripts that check a token must see the lock itself.
+// Redis, unless there is a Quorum: the scripts that check a token must see the
+// lock itself, or what the winner of the lock installed in its place.
 type Seat interface {
 	// Pool is the connection of the lock. It must not repeat commands by
 	// itself and must respect the deadline of a context.
@@ -30,6 +31,47 @@ type Seat interface {
 	Vacancies() <-chan struct{}
 }
 
+// Quorum is what an Elector needs when the lock is not on the Redis of the data
+// but on several others that know nothing of each other. Who has the lock on
+// most of them has won, and installs the token on the Redis of the data, where
+// the scripts check it as they would check the lock.
+type Quorum interface {
+	// Pools are the connections of the lock Redises: an odd number, in the same
+	// order always. As for Seat.Pool.
+	Pools() []redsyncredis.Pool
+	// LockName is the name of the lock on each of them. It is not the name of
+	// what is installed: the Redis of the data may be one of them.
+	LockName() string
+
+	// Propose asks lock Redis i for an epoch above floor and above all that it
+	// has heard of. granted is false when its lock does not hold token; known is
+	// then the highest epoch that it has heard of.
+	Propose(ctx context.Context, i int, token string, floor int64) (granted bool, known int64, err error)
+	// Record tells lock Redis i the epoch of token's term. granted is false when
+	// its lock does not hold token, or when it has heard of an epoch as high, of
+	// another token; known is then the highest that it has heard of.
+	Record(ctx context.Context, i int, token string, epoch int64) (granted bool, known int64, err error)
+
+	// InstallAt makes token the one that scripts accept, for ttl, if epoch is
+	// higher than that of the token that was installed last.
+	InstallAt(ctx context.Context, token, node string, epoch int64, ttl time.Duration) (Installed, error)
+	// Prolong lets the installed token live for ttl from now. It returns false
+	// when another one is installed, or none.
+	Prolong(ctx context.Context, token string, ttl time.Duration) (held bool, err error)
+	// Uninstall removes the token. It returns false when it was not there.
+	Uninstall(ctx context.Context, token string) (removed bool, err error)
+}
+
+// Installed is the outcome of Quorum.InstallAt.
+type Installed struct {
+	OK    bool
+	Since time.Time // when OK: on the store's clock
+	// When not OK: the epoch that was installed last, and the token that is
+	// installed, "" when it has expired or was removed.
+	Epoch  int64
+	Holder string
+}
+
 // DefaultTTL is how long a seat outlives the last renewal.
 const DefaultTTL = 5 * time.Second
 
@@ -39,6 +81,9 @@ type Config struct {
 	Boot   string        // unique to this process; made up when empty
 	TTL    time.Duration // of the lock, at least a few hundred milliseconds; 0 means DefaultTTL
 	Logger *slog.Logger  // nil: silent
+
+	// Quorum, if set, holds the lock; Seat.Pool and Seat.Install are not used then.
+	Quorum Quorum
 
 	// Yield, if set, is asked whether another node should lead instead of this
 	// one, and answers with a reason, or with "" for no. A follower asks before

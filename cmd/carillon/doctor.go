@@ -49,6 +49,13 @@ func (a *app) doctor(ctx context.Context, st store) error {
 	if p.Facts, err = st.Facts(ctx); err != nil {
 		return err
 	}
+	locks := a.givenLocks(nil)
+	if len(locks) == 0 && p.schedule != nil {
+		locks = p.schedule.LockRedis
+	}
+	if p.locks, err = redisstore.PingLocks(ctx, locks, a.namespace()); err != nil {
+		return fail(exitUsage, "%w", err)
+	}
 	findings, nothing := diagnose(p)
 	ok := !slices.ContainsFunc(findings, func(f finding) bool { return f.Weight == problem })
 	v := doctorView{OK: ok, CheckedAt: utc(p.At), Redis: viewRedis(addr, p.Facts), Findings: findings, Checks: nothing}
@@ -179,4 +186,5 @@ type patient struct {
 	embedded  bool
 	schedule  *jobs.Schedule // nil without a file
 	fileError string
+	locks     map[string]error // lock Redis -> why it does not serve; empty when none is named here
 }

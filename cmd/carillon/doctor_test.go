@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -27,6 +28,7 @@ func healthy(t *testing.T) patient {
 	other.Name = "b"
 	return patient{
 		schedule: s,
+		locks:    map[string]error{"l1:6379": nil, "l2:6379": nil, "l3:6379": nil},
 		Facts: redisstore.Facts{
 			At: doctorNow, Save: &save, Led: true, Cursors: 1, Nodes: []jobs.Node{node, other},
 			Families: []redisstore.Family{{Name: "run", Keys: 3, Bytes: 900}},
@@ -100,6 +102,13 @@ func TestDoctorFindsEach(t *testing.T) {
 		{"duplicate_name", problem, "--node NAME", func(p *patient) { p.Namesakes = []string{"a"} }},
 		{"schedule_differs", warning, "other (b)", func(p *patient) { p.Nodes[1].Digest = "other" }},
 		{"zoneinfo_differs", warning, "unknown (b)", func(p *patient) { p.Nodes[1].Zoneinfo = "" }},
+		{"lock_differs", problem, "3:1a2b3c4d (b), none (a)", func(p *patient) { p.Nodes[1].Locks = "3:1a2b3c4d" }},
+		{"lock_redis", warning, "1 of 3 lock Redises", func(p *patient) {
+			p.locks = map[string]error{"l1:6379": errors.New("refused"), "l2:6379": nil, "l3:6379": nil}
+		}},
+		{"lock_redis", problem, "nobody can lead", func(p *patient) {
+			p.locks = map[string]error{"l1:6379": errors.New("refused")}
+		}},
 		{"version_differs", aside, "1 (a), 2 (b)", func(p *patient) { p.Nodes[1].Version = "2" }},
 		{"file", warning, "schedule.yaml: 2 problems", func(p *patient) { p.schedule, p.fileError = nil, "schedule.yaml: 2 problems" }},
 		{"file_differs", aside, "no live node", func(p *patient) { p.Nodes[0].Digest, p.Nodes[1].Digest = "x", "x" }},

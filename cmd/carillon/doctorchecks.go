@@ -61,6 +61,8 @@ var checks = []check{
 	{"duplicate_name", "two live nodes have one name", hasNodes, checkNamesakes},
 	{"schedule_differs", "the nodes run different schedules", hasNodes, checkDigests},
 	{"zoneinfo_differs", "the nodes have different zone databases", hasNodes, checkZoneinfo},
+	{"lock_differs", "the nodes elect with different lock Redises", hasNodes, checkLockLists},
+	{"lock_redis", "a lock Redis does not answer", hasLocks, checkLocks},
 	{"version_differs", "the nodes run different versions of carillon", hasNodes, checkVersions},
 	{"file", "the schedule file is bad", nil, checkFile},
 	{"file_differs", "no live node runs the schedule file that is here", hasFileAndNodes, checkFileDiffers},
@@ -100,6 +102,7 @@ func diagnose(p patient) (findings []finding, nothing []string) {
 // hasInfo wants a field that only a real Redis answers.
 func hasInfo(p patient) bool         { return p.Info["role"] != "" && p.Info["maxmemory_policy"] != "" }
 func hasNodes(p patient) bool        { return len(p.Nodes) > 0 }
+func hasLocks(p patient) bool        { return len(p.locks) > 0 }
 func hasFileAndNodes(p patient) bool { return p.schedule != nil && hasNodes(p) }
 func readRuns(p patient) bool        { return p.RunsUnread == "" }
 func couldScan(p patient) bool       { return !refused(p, "SCAN") }
@@ -374,6 +377,34 @@ func checkZoneinfo(p patient) []finding {
 		return one(warning, s, "one version of carillon on all nodes, with the same --zoneinfo", "the nodes compute times with different zone databases: a new leader may fire a job at another hour")
 	}
 	return nil
+}
+
+func checkLockLists(p patient) []finding {
+	if s := spread(electors(p.Nodes), lockWords); s != "" {
+		return one(problem, s, "give all nodes the same --lock-redis (or $CARILLON_LOCK_REDIS, or redis.lock)",
+			"the nodes hold different elections, with different lock Redises or none. Nothing runs twice for it, but the lock is worth no more than the weakest of them")
+	}
+	return nil
+}
+
+func checkLocks(p patient) []finding {
+	var found []finding
+	dead := 0
+	for _, err := range p.locks {
+		if err != nil {
+			dead++
+		}
+	}
+	w, then := warning, "the rest is enough for a leader, for now"
+	if len(p.locks)-dead < len(p.locks)/2+1 {
+		w, then = problem, "too few are left: nobody can lead, and no tick is queued"
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.locks)) {
+		if err := p.locks[name]; err != nil {
+			found = append(found, one(w, name, "start it again, or look at its log, the network and the user in its URL", "%d of %d lock Redises do not serve: %s. This one: %s", dead, len(p.locks), then, err)...)
+		}
+	}
+	return found
 }
 
 func checkVersions(p patient) []finding {

@@ -131,6 +131,9 @@ func TestRemarksOnNodes(t *testing.T) {
 	assert.Equal(t, []string{
 		"the nodes compute times with different zone databases: 2026f (a, c), host 2025b (b), unknown (d): bring all to one version of carillon, with the same --zoneinfo",
 	}, remarks([]jobs.Node{{Name: "a", Leader: true, Zoneinfo: "2026f"}, {Name: "b", Zoneinfo: "host 2025b"}, {Name: "c", Zoneinfo: "2026f"}, {Name: "d"}}))
+	assert.Equal(t, []string{
+		"the nodes elect with different lock Redises: 3:1a2b3c4d (a), none (b): give all of them the same --lock-redis",
+	}, remarks([]jobs.Node{{Name: "a", Leader: true, Locks: "3:1a2b3c4d"}, {Name: "b"}, {Name: "c", NoLead: true, Locks: "5:00000000"}}))
 }
 
 func TestAddressesHideTheirPasswords(t *testing.T) {

@@ -79,6 +79,9 @@ func remarks(nodes []jobs.Node) []string {
 	if note := zoneinfoRemark(nodes); note != "" {
 		out = append(out, note)
 	}
+	if note := lockRemark(nodes); note != "" {
+		out = append(out, note)
+	}
 	for _, n := range nodes {
 		if names[n.Name] > 1 {
 			out = append(out, fmt.Sprintf("%d nodes are named %q: give each its own --node", names[n.Name], n.Name))
@@ -154,6 +157,23 @@ func some(names []string) string {
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
+
+// lockRemark says which nodes have which list of lock Redises, when they differ.
+// Those that never lead need none.
+func lockRemark(nodes []jobs.Node) string {
+	s := spread(electors(nodes), lockWords)
+	if s == "" {
+		return ""
+	}
+	return "the nodes elect with different lock Redises: " + oneLine(s) + ": give all of them the same --lock-redis"
+}
+
+func electors(nodes []jobs.Node) []jobs.Node {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n jobs.Node) bool { return n.NoLead })
+}
+
+// lockWords are for people: how many lock Redises, and which list.
+func lockWords(n jobs.Node) string { return cmp.Or(n.Locks, "none") }
 
 // zoneinfoRemark says which nodes have which zone database, when they differ: a
 // new leader may then fire a job at another hour than the old one. A node from

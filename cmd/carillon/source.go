@@ -114,6 +114,25 @@ func (a *app) givenAddress() (address, bool) {
 	return address{}, false
 }
 
+// givenLocks are the lock Redises of the command line or the environment.
+func (a *app) givenLocks(flags []string) []string {
+	if len(flags) > 0 {
+		return withSchemes(flags)
+	}
+	if env := a.getenv("CARILLON_LOCK_REDIS"); env != "" {
+		return withSchemes(strings.Split(env, ","))
+	}
+	return nil
+}
+
+func withSchemes(list []string) []string {
+	urls := make([]string, len(list))
+	for i, s := range list {
+		urls[i] = withScheme(strings.TrimSpace(s))
+	}
+	return urls
+}
+
 func (a *app) embeddedAddress() (address, error) {
 	if _, _, err := net.SplitHostPort(a.opts.embedded); err != nil {
 		return address{}, fail(exitUsage, "--embedded %q: expected HOST:PORT, such as %s", a.opts.embedded, defaultEmbedded)

@@ -30,6 +30,7 @@ type upOptions struct {
 	noLead    bool
 	pool      string
 	labels    []string
+	lockRedis []string
 	dev       bool
 	log       logKind
 }
@@ -48,7 +49,8 @@ so does a change of it.`,
   carillon up                                      # in a second terminal: a second node
   carillon up --redis redis://10.0.0.5:6379/0 --slots 16 --log json
   carillon up --no-lead --node batch-7             # executes, never leads
-  carillon up --pool gpu --label zone=eu --label disk=ssd`,
+  carillon up --pool gpu --label zone=eu --label disk=ssd
+  carillon up --redis 10.0.0.5 --lock-redis 10.0.1.1 --lock-redis 10.0.1.2 --lock-redis 10.0.1.3`,
 		args: noArgs,
 		run:  func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), o) },
 	})
@@ -61,11 +63,12 @@ so does a change of it.`,
 	f.DurationVar(&o.grace, "leader-grace", 0, "a leader that decides nothing is deposed after this `DURATION` (default: 15s, or 3 leader TTLs)")
 	f.DurationVar(&o.lease, "lease", carillon.DefaultLease, "a dead node's runs start elsewhere after this `DURATION`")
 	f.DurationVar(&o.drain, "drain", carillon.DefaultDrain, "running jobs get this `DURATION` when the node stops")
+	f.StringArrayVar(&o.lockRedis, "lock-redis", nil, "`URL` of a Redis for the leader's lock, one of 3, 5, 7 or 9 that know nothing of each other\n(default: $CARILLON_LOCK_REDIS with commas between, or redis.lock of the file, or none: the lock is on --redis)")
 	f.BoolVar(&o.noLead, "no-lead", false, "execute runs, never lead")
 	f.BoolVar(&o.dev, "dev", false, "allow the embedded server under systemd or Kubernetes")
 	f.Var(&o.log, "log", "how the node's log is written")
 	mustComplete(cmd, "log", completeWords([]string{string(logText), string(logJSON)}))
-	for _, name := range []string{"node", "slots", "label", "pool", "leader-ttl", "leader-grace", "lease", "drain"} {
+	for _, name := range []string{"node", "slots", "label", "pool", "leader-ttl", "leader-grace", "lease", "drain", "lock-redis"} {
 		mustComplete(cmd, name, cobra.NoFileCompletions)
 	}
 	return cmd
@@ -181,6 +184,13 @@ func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
 	if err != nil {
 		return nil, fail(exitUsage, "%w", err)
 	}
+	locks, origin := a.givenLocks(o.lockRedis), "--lock-redis"
+	if len(o.lockRedis) == 0 {
+		origin = "$CARILLON_LOCK_REDIS"
+	}
+	if err := redisstore.CheckLockRedis(locks); err != nil {
+		return nil, fail(exitUsage, "%s: %w", origin, err)
+	}
 	zones, err := a.zoneSource()
 	if err != nil {
 		return nil, err
@@ -189,7 +199,7 @@ func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
 		return nil, err
 	}
 	node, err := carillon.New(carillon.Options{
-		File: path, Zoneinfo: string(zones), Redis: given.url, Namespace: a.namespace(), Embedded: a.opts.embedded,
+		File: path, Zoneinfo: string(zones), Redis: given.url, LockRedis: locks, Namespace: a.namespace(), Embedded: a.opts.embedded,
 		Node: o.node, Slots: o.slots, LeaderTTL: o.leaderTTL, LeaderGrace: o.grace, Lease: o.lease, Drain: drain,
 		NoLead: o.noLead, Pool: o.pool, Labels: labels, Logger: log,
 	})

@@ -88,6 +88,7 @@ type nodeView struct {
 	ClockOffsetMS int64             `json:"clock_offset_ms"`
 	Version       string            `json:"version"`
 	Zoneinfo      string            `json:"zoneinfo"`
+	LockRedis     string            `json:"lock_redis"`
 }
 
 func viewNode(n jobs.Node) nodeView {
@@ -99,7 +100,7 @@ func viewNode(n jobs.Node) nodeView {
 		Pool: n.Pool, Labels: labels,
 		Node: n.Name, Leader: n.Leader, Epoch: n.Epoch, Digest: n.Digest, Revision: n.Revision, Slots: n.Slots,
 		Running: n.Running, SeenAt: utc(n.SeenAt), ClockOffsetMS: n.ClockOffset.Milliseconds(),
-		Version: n.Version, Zoneinfo: n.Zoneinfo,
+		Version: n.Version, Zoneinfo: n.Zoneinfo, LockRedis: n.Locks,
 	}
 }
 

@@ -388,6 +388,7 @@ func TestLivesLeaveTheDocumentedKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, jobs.AccusedDeposed, deposed.Answer)
 	look()
+	electByQuorum(t, f, look)
 
 	for name := range families {
 		if name != "probe" {
@@ -403,6 +404,25 @@ func TestLivesLeaveTheDocumentedKeys(t *testing.T) {
 	require.Eventually(t, func() bool { return len(heard()) >= len(types) }, 5*time.Second, 10*time.Millisecond,
 		"documented: %v", types)
 	require.ElementsMatch(t, types, heard())
+}
+
+// electByQuorum leads for a moment by a lock quorum: databases of the same server,
+// the data's among them.
+func electByQuorum(t *testing.T, f *fleet, look func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	server := strings.TrimSuffix(f.url, "/0")
+	s, err := Open(Options{URL: f.url, LockRedis: []string{f.url, server + "/1", server + "/2"}, Namespace: f.namespace, Node: "q", Boot: "bq"})
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.cmd.Del(ctx, s.keys.leader()).Err())
+	e := leader.New(s, leader.Config{Node: "q", Boot: "bq", Quorum: s.Quorum()})
+	require.NoError(t, e.Run(ctx, func(context.Context, leader.Term) error {
+		look()
+		cancel()
+		return nil
+	}))
 }
 
 // eventuallySwept sweeps until the condition holds.

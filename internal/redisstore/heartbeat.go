@@ -34,7 +34,7 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 		s.opts.Node, s.opts.Boot, nodeKeep.Milliseconds(), strings.Join(digests, " "),
 		"slots", n.Slots, "running", n.Running, "started_at", millis(n.StartedAt),
 		"clock_offset_ms", s.ClockOffset().Milliseconds(), "version", text(n.Version), "zoneinfo", text(n.Zoneinfo),
-		"revision", n.Revision, "no_lead", noLead, "hangs", millisOrZero(n.Hangs), "lease_ms", s.opts.Lease.Milliseconds(), "routes", strings.Join(n.Routes, " "), "pool", n.Pool, "labels", joinLabels(n.Labels))
+		"revision", n.Revision, "no_lead", noLead, "locks", n.Locks, "hangs", millisOrZero(n.Hangs), "lease_ms", s.opts.Lease.Milliseconds(), "routes", strings.Join(n.Routes, " "), "pool", n.Pool, "labels", joinLabels(n.Labels))
 	if err != nil {
 		return "", fmt.Errorf("heartbeat: %w", err)
 	}
@@ -55,8 +55,8 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 }
 
 // Candidates returns what the election must know of the live nodes: the name, the
-// boot id, the schedule and its revision, whether the node may lead, and whether it
-// was deposed.
+// boot id, the schedule and its revision, whether the node may lead, its lock Redises,
+// and whether it was deposed.
 func (s *Store) Candidates(ctx context.Context) ([]jobs.Node, error) {
 	now, err := s.cmd.Time(ctx).Result()
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Store) Candidates(ctx context.Context) ([]jobs.Node, error) {
 	pipe := s.cmd.Pipeline()
 	replies := make([]*redis.SliceCmd, len(names))
 	for i, name := range names {
-		replies[i] = pipe.HMGet(ctx, s.keys.node(name), "boot", "revision", "no_lead", "schedules", "zoneinfo", "deposed")
+		replies[i] = pipe.HMGet(ctx, s.keys.node(name), "boot", "revision", "no_lead", "schedules", "zoneinfo", "deposed", "locks")
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, wrap("read the candidates", err)
@@ -80,7 +80,7 @@ func (s *Store) Candidates(ctx context.Context) ([]jobs.Node, error) {
 		h := replies[i].Val()
 		if boot := toString(h[0]); boot != "" {
 			n := decodeNode(name, map[string]string{"boot": boot, "revision": toString(h[1]), "no_lead": toString(h[2]),
-				"schedules": toString(h[3]), "zoneinfo": toString(h[4]), "deposed": toString(h[5])})
+				"schedules": toString(h[3]), "zoneinfo": toString(h[4]), "deposed": toString(h[5]), "locks": toString(h[6])})
 			n.Labels, n.Routes = nil, nil // not asked for
 			nodes = append(nodes, n)
 		}

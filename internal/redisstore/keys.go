@@ -13,8 +13,13 @@ func newKeys(namespace string) keys { return keys{prefix: "{" + namespace + "}:"
 // probe never exists. Scripts read it first: see lua/lib_common.lua.
 func (k keys) probe() string { return k.prefix + "probe" }
 
-func (k keys) leader() string           { return k.prefix + "leader" }
-func (k keys) term() string             { return k.prefix + "term" }
+func (k keys) leader() string { return k.prefix + "leader" }
+func (k keys) term() string   { return k.prefix + "term" }
+
+// On the lock Redises, if there are any.
+func (k keys) lock() string      { return k.prefix + "lock" }
+func (k keys) lockEpoch() string { return k.prefix + "lock_epoch" }
+
 func (k keys) cursors() string          { return k.prefix + "cursors" }
 func (k keys) leases() string           { return k.prefix + "leases" }
 func (k keys) nodes() string            { return k.prefix + "nodes" }

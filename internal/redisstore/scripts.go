@@ -46,6 +46,11 @@ var (
 	announceScript  = newScript("announce")
 	deposeScript    = newScript("depose")
 
+	voteScript      = newScript("vote")
+	installScript   = newScript("install")
+	prolongScript   = newScript("prolong")
+	uninstallScript = newScript("uninstall")
+
 	stepScript           = newScript("step")
 	undoneScript         = newScript("undone")
 	cancelScript         = newScript("cancel")
@@ -61,7 +66,7 @@ func allScripts() []*script {
 	return []*script{termScript, adoptScript, commitScript, triggerScript, claimScript, finishScript,
 		renewScript, releaseScript, sweepScript, heartbeatScript, leaveScript, announceScript, deposeScript,
 		stepScript, undoneScript, cancelScript, resumeRollbackScript, pauseScript, resumeScript, backfillScript, feedScript,
-		renameScript}
+		renameScript, voteScript, installScript, prolongScript, uninstallScript}
 }
 
 var (

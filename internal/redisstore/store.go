@@ -19,10 +19,11 @@ import (
 
 // Options say which Redis, and as whom. Only URL is required to read.
 type Options struct {
-	URL       string // redis://[user:password@]host:port/db, rediss://…, unix:///path; see parseURL
-	Namespace string // default "carillon"
-	Node      string // this node's name; empty for a reader
-	Boot      string // this process' id; empty for a reader
+	URL       string   // redis://[user:password@]host:port/db, rediss://…, unix:///path; see parseURL
+	LockRedis []string // addresses of the lock Redises; empty: the lock is on the Redis of the data
+	Namespace string   // default "carillon"
+	Node      string   // this node's name; empty for a reader
+	Boot      string   // this process' id; empty for a reader
 	Lease     time.Duration
 	Logger    *slog.Logger // default: discards
 	// Dialer replaces the network, for tests.
@@ -39,11 +40,12 @@ type Store struct {
 	clock *clock
 	addr  string
 
-	cmd   *redis.Client // scripts and reads
-	lead  *redis.Client // the lock alone, so that nothing queues before a renewal
-	block *redis.Client // the bell alone: it sits in BLPOP
-	sub   *redis.Client // pub/sub
-	owner *owner        // in a cluster: who has our slot, for all four
+	cmd    *redis.Client // scripts and reads
+	lead   *redis.Client // the lock alone, so that nothing queues before a renewal
+	block  *redis.Client // the bell alone: it sits in BLPOP
+	sub    *redis.Client // pub/sub
+	owner  *owner        // in a cluster: who has our slot, for all four
+	voters voters
 
 	vacant  chan struct{}
 	cancels chan string
@@ -101,6 +103,9 @@ func Open(opts Options) (*Store, error) {
 	for _, c := range []*redis.Client{s.cmd, s.lead, s.block} {
 		c.AddHook(record{s.clock})
 	}
+	if err := s.openVoters(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 
@@ -125,7 +130,7 @@ const (
 
 // Close closes every connection. Calls under way fail.
 func (s *Store) Close() error {
-	err := errors.Join(s.cmd.Close(), s.lead.Close(), ignoreClosed(s.block.Close()), s.sub.Close())
+	err := errors.Join(s.cmd.Close(), s.lead.Close(), ignoreClosed(s.block.Close()), s.sub.Close(), s.voters.close())
 	if s.owner != nil {
 		s.owner.close()
 	}
