@@ -193,7 +193,9 @@ func TestTheMasterOfTheSlotIsFound(t *testing.T) {
 	facts, err := stores[0].Facts(ctx)
 	require.NoError(t, err)
 	require.Empty(t, facts.Denied)
-	require.Empty(t, facts.Refused)
+	if redistest.Major(t) >= 7 { // ACL DRYRUN
+		require.Empty(t, facts.Refused)
+	}
 
 	// Somebody else's address, as after a migration that we have not heard of: TIME is
 	// not taken from there, and the right one is found.

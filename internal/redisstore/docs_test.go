@@ -481,7 +481,7 @@ func TestAFullRedisStillTakesTheEndsOfAttempts(t *testing.T) {
 	require.NoError(t, err)
 	c := claim(t, s, 1)[0]
 
-	require.NoError(t, s.cmd.ConfigSet(ctx, "maxmemory", "1mb").Err())
+	require.NoError(t, s.cmd.ConfigSet(ctx, "maxmemory", "100kb").Err())
 	_, err = s.Commit(ctx, token, []jobs.Decision{ran(j, tick)})
 	require.Error(t, err)
 	require.Equal(t, Degraded, ClassOf(err))

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -97,6 +98,8 @@ var replies = []struct {
 	{"UNBLOCKED", Transient, ""},
 	{"TRYAGAIN", Transient, "our slot is on its way to another node of the cluster; carillon goes on when it is there"},
 	{"ASK ", Transient, "our slot is on its way to another node of the cluster; carillon goes on when it is there"},
+	{"ERR Script attempted to access a non local key", Transient, "our slot is on its way to another node of the cluster; carillon goes on when it is there"},
+	{"Script attempted to access a non local key", Transient, "our slot is on its way to another node of the cluster; carillon goes on when it is there"},
 	{"MOVED ", Fatal, "this Redis is a node of a cluster, and another one has our keys: redis+cluster://HOST:PORT,HOST:PORT finds it"},
 	{"ERR This instance has cluster support disabled", Fatal, "this Redis is not part of a cluster: redis://HOST:PORT/DB"},
 	{"BUSY", Transient, "a script runs for too long in this Redis; SCRIPT KILL or find its owner"},
@@ -115,11 +118,18 @@ var replies = []struct {
 	{"ERR DB index is out of range", Fatal, "the database number in the Redis URL does not exist on this server"},
 	{"ERR invalid DB index", Fatal, "the database number in the Redis URL does not exist on this server"},
 	{"ERR SELECT is not allowed in cluster mode", Fatal, "a cluster has only database 0"},
+	{"ERR wrong number of arguments for 'rpop' command", Fatal, "this server is older than Redis 6.2; `carillon doctor` says its version"},
 	{"ERR unknown command", Fatal, "this server is older than Redis 6.2 or is not Redis"},
 }
 
+// inScript is how Redis before 7.0 wraps what a command in a script answered.
+var inScript = regexp.MustCompile(`(?s)^ERR Error (?:running|compiling) script .*@user_script: ?\d+: -?(.*)$`)
+
 func classify(err error) (Class, string) {
 	text := err.Error()
+	if inner := inScript.FindStringSubmatch(text); inner != nil {
+		text = inner[1]
+	}
 	for _, r := range replies {
 		if strings.HasPrefix(text, r.prefix) {
 			return r.class, r.hint

@@ -1,12 +1,14 @@
 package redisstore
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +36,11 @@ func TestErrorsAreClassified(t *testing.T) {
 		{&net.DNSError{Name: "nowhere", IsNotFound: true}, Transient},
 		{errors.New("OOM command not allowed when used memory > 'maxmemory'"), Degraded},
 		{errors.New("READONLY You can't write against a read only replica."), Degraded},
+		// Redis 6.2 wraps what a command in a script answers.
+		{errors.New("ERR Error running script (call to f_37833dcb): @user_script:299: @user_script: 299: -READONLY You can't write against a read only replica."), Degraded},
+		{errors.New("ERR Error running script (call to f_37833dcb): @user_script:3: @user_script: 3: -OOM command not allowed when used memory > 'maxmemory'."), Degraded},
+		{errors.New("ERR Error running script (call to f_37833dcb): @user_script:1: @user_script: 1: Script attempted to access a non local key in a cluster node"), Transient},
+		{errors.New("ERR Script attempted to access a non local key in a cluster node script: 37833dcb, on @user_script:1."), Transient},
 		{errors.New("MISCONF Redis is configured to save RDB snapshots"), Degraded},
 		{errors.New("NOAUTH Authentication required."), Fatal},
 		{errors.New("WRONGPASS invalid username-password pair or user is disabled."), Fatal},
@@ -55,7 +62,7 @@ func TestAWrongRedisIsNamed(t *testing.T) {
 	master := redistest.StartReal(t)
 	host, port, err := net.SplitHostPort(master.Addr())
 	require.NoError(t, err)
-	replica := redistest.StartReal(t, "--replicaof", host+" "+port)
+	replica := redistest.StartReal(t, "--replicaof", host, port)
 	for _, c := range []struct {
 		name, url string
 		class     Class
@@ -87,6 +94,42 @@ func TestAWrongRedisIsNamed(t *testing.T) {
 		}, 10*time.Second, 50*time.Millisecond)
 		require.ErrorContains(t, err, "read-only replica")
 	})
+}
+
+// An older Redis answers all commands that a start needs but one. A node must not get
+// as far as its first script, which would fail in the middle.
+func TestAnOlderRedisIsNamed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for lines := bufio.NewScanner(c); lines.Scan(); {
+					switch strings.ToLower(lines.Text()) {
+					case "hello":
+						_, _ = io.WriteString(c, "-ERR unknown command `hello`\r\n")
+					case "ping":
+						_, _ = io.WriteString(c, "+PONG\r\n")
+					case "rpop":
+						_, _ = io.WriteString(c, "-ERR wrong number of arguments for 'rpop' command\r\n")
+					}
+				}
+			}()
+		}
+	}()
+	s, err := Open(Options{URL: "redis://" + l.Addr().String()})
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.Ping(t.Context()))
+	err = s.CheckWritable(t.Context())
+	require.Equal(t, Fatal, ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "this server is older than Redis 6.2")
 }
 
 func TestBadAddressesAndNamespaces(t *testing.T) {

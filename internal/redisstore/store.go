@@ -152,11 +152,17 @@ func (s *Store) Ping(ctx context.Context) error {
 	return wrap("connect to Redis at "+s.Addr(), s.cmd.Ping(ctx).Err())
 }
 
-// CheckWritable finds out whether scripts may write here.
+// CheckWritable finds out whether scripts may write here, and whether this server
+// knows what they call: RPOP with a count came with Redis 6.2. (INFO, which says the
+// version, is not for every user.)
 func (s *Store) CheckWritable(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	return wrap("write to Redis at "+s.Addr(), s.cmd.Del(ctx, s.keys.probe()).Err())
+	err := s.cmd.RPopCount(ctx, s.keys.probe(), 1).Err()
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return wrap("write to Redis at "+s.Addr(), err)
 }
 
 // opBudget bounds one operation with all its retries. Callers that must not give
