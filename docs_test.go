@@ -429,7 +429,8 @@ jobs:
 	stats, err := root.Info(ctx, "commandstats").Result()
 	require.NoError(t, err)
 	for command, used := range allowed {
-		assert.True(t, used || strings.Contains(stats, "cmdstat_"+command+":"), "the line allows %s, which nothing used", command)
+		whole, _, _ := strings.Cut(command, "|") // Redis 6.2 does not count subcommands
+		assert.True(t, used || strings.Contains(stats, "cmdstat_"+command+":") || strings.Contains(stats, "cmdstat_"+whole+":"), "the line allows %s, which nothing used", command)
 	}
 }
 

@@ -34,7 +34,7 @@ func TestANodeFollowsItsSentinels(t *testing.T) {
 		t.Cleanup(func() { _ = c.Close() })
 		return c
 	}
-	replica := redistest.StartReal(t, "--requirepass", "hunter2", "--masterauth", "hunter2", "--replicaof", host+" "+port,
+	replica := redistest.StartReal(t, "--requirepass", "hunter2", "--masterauth", "hunter2", "--replicaof", host, port,
 		"--min-replicas-to-write", "1", "--repl-diskless-sync-delay", "0")
 	c := connect(replica.Addr(), "hunter2")
 	require.Eventually(t, func() bool {

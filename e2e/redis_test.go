@@ -294,7 +294,7 @@ func TestReadOnlyReplica(t *testing.T) {
 	t.Parallel()
 	master := redistest.StartReal(t)
 	host, port, _ := strings.Cut(master.Addr(), ":")
-	f, _ := ownFleet(t, everySecondAll, "--replicaof", host+" "+port)
+	f, _ := ownFleet(t, everySecondAll, "--replicaof", host, port)
 	eventually(t, patience, func() bool {
 		return strings.Contains(f.rdb.Info(context.Background(), "replication").Val(), "master_link_status:up")
 	}, "the replica follows its master")

@@ -58,13 +58,15 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 			}
 			c.must(s, slots...)
 		}
-		if i > 0 {
-			host, port, _ := net.SplitHostPort(s.addr)
-			c.must(c.Servers[0], "CLUSTER", "MEET", host, port)
-		}
 	}
+	c.meet()
+	met := time.Now()
 	for _, s := range c.Servers {
 		c.Await("all nodes know each other", func() bool {
+			if time.Since(met) > 3*time.Second { // a handshake gives up after two
+				c.meet()
+				met = time.Now()
+			}
 			return strings.Contains(c.text(s, "CLUSTER", "INFO"), fmt.Sprintf("cluster_known_nodes:%d\r", len(c.Servers))) &&
 				!strings.Contains(c.text(s, "CLUSTER", "NODES"), "handshake")
 		})
@@ -74,6 +76,15 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 	}
 	c.AwaitHealth()
 	return c
+}
+
+// meet introduces every node to the first one.
+func (c *Cluster) meet() {
+	c.t.Helper()
+	for _, s := range c.Servers[1:] {
+		host, port, _ := net.SplitHostPort(s.addr)
+		c.must(c.Servers[0], "CLUSTER", "MEET", host, port)
+	}
 }
 
 // startClusterNode starts a node on a port p of which p+10000, the bus, is free too.

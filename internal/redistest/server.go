@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -142,6 +143,23 @@ func binary(t testing.TB) string {
 	}
 	t.Skipf("redistest: %v", err)
 	return ""
+}
+
+// Major is the version of the server that tests get, as far as the first dot: there are
+// settings and commands that older ones do not have.
+func Major(t testing.TB) int {
+	t.Helper()
+	out, err := exec.Command(binary(t), "--version").Output()
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
+	}
+	_, rest, _ := strings.Cut(string(out), "v=")
+	number, _, _ := strings.Cut(rest, ".")
+	major, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatalf("redistest: no version in %q", out)
+	}
+	return major
 }
 
 func findBinary() (string, error) {
