@@ -547,6 +547,11 @@ func checkRefused(p patient) []finding {
 		if p.embedded {
 			continue // the note about the embedded server says it
 		}
+		if strings.Contains(strings.ToLower(r.Why), "unknown subcommand") {
+			found = append(found, one(aside, r.Command, "compare the Redis user with the ACL line of docs/redis.md, section Least privilege; or install Redis 7.0 or newer",
+				"this Redis has no such command, so what needs it was not checked: %s", r.Why)...)
+			continue
+		}
 		found = append(found, one(aside, r.Command, "carillon doctor --redis with a user who may", "not allowed to look, so what needs it was not checked: %s", r.Why)...)
 	}
 	if p.RunsUnread != "" {

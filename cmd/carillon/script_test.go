@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -35,7 +36,7 @@ func TestScriptsWithAnEmbeddedServer(t *testing.T) { runScripts(t, "embedded", n
 func TestScriptsWithARedis(t *testing.T) {
 	open := redistest.Real(t)
 	locked := redistest.Real(t, "--requirepass", "geheim")
-	replica := redistest.Real(t, "--replicaof", strings.ReplaceAll(hostPort(open), ":", " "))
+	replica := redistest.Real(t, append([]string{"--replicaof"}, strings.Split(hostPort(open), ":")...)...)
 	evicts := redistest.Real(t, "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru")
 	keeps := redistest.Real(t, "--appendonly", "yes")
 	looker := redistest.Real(t,
@@ -45,13 +46,35 @@ func TestScriptsWithARedis(t *testing.T) {
 		"EVICTS": evicts, "KEEPS": keeps, "LOOKER": hostPort(looker)})
 }
 
+// The same commands say the same in a Redis Cluster, and doctor looks at the node of it
+// that has the fleet.
+func TestScriptsInACluster(t *testing.T) {
+	c := redistest.StartCluster(t, "--appendonly", "yes")
+	runScriptFiles(t, []string{"redis/life.txt", "redis/pause.txt", "redis/real.txt", "cluster/doctor.txt"}, map[string]string{"REDIS": c.URL()})
+}
+
 func hostPort(url string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(url, "redis://"), "/0")
 }
 
 func runScripts(t *testing.T, dir string, env map[string]string) {
+	files, err := filepath.Glob("testdata/script/" + dir + "/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts in %s: %v", dir, err)
+	}
+	for i := range files {
+		files[i] = strings.TrimPrefix(filepath.ToSlash(files[i]), "testdata/script/")
+	}
+	runScriptFiles(t, files, env)
+}
+
+func runScriptFiles(t *testing.T, files []string, env map[string]string) {
+	paths := make([]string, len(files))
+	for i, file := range files {
+		paths[i] = "testdata/script/" + file
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script/" + dir,
+		Files:               paths,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
@@ -66,6 +89,13 @@ func runScripts(t *testing.T, dir string, env map[string]string) {
 				e.Setenv(name, value)
 			}
 			return err
+		},
+		// [dryrun]: Redis 7.0 and newer have ACL DRYRUN.
+		Condition: func(cond string) (bool, error) {
+			if cond != "dryrun" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return redistest.Major(t) >= 7, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":      exits,
