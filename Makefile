@@ -36,6 +36,10 @@ quick: ## the tests without the race detector
 race: ## tests with the race detector, not from the cache: make race PKG=./leader
 	@sh scripts/test.sh -count=1 $(or $(PKG),./...)
 
+.PHONY: test-on
+test-on: ## the tests that touch a Redis, on another one: make test-on SERVER=/path/to/valkey-server
+	@sh scripts/test-on.sh "$(SERVER)"
+
 .PHONY: leader-storm
 leader-storm: ## kill -9 the leader again and again, and account for every tick
 	go test ./e2e -run LeaderStorm -storm 2m -v -count=1 -timeout 10m
