@@ -76,14 +76,16 @@ func TestFault42AHundredThousandAtOnce(t *testing.T) {
 	url := redistest.Real(t, "--slowlog-log-slower-than", "50000", "--slowlog-max-len", "1000")
 	admin := rootClient(t, url)
 	ctx := context.Background()
-	due := time.Now().UTC().Truncate(time.Second).Add(3 * time.Second)
-	if *full {
-		due = due.Add(20 * time.Second) // to read such a file takes a while
+	due := time.Now().UTC().Truncate(time.Second).Add(4 * time.Second)
+	at := fmt.Sprintf("%d %d %d * * *", due.Second(), due.Minute(), due.Hour())
+	if *full { // to read such a file takes a while
+		due = time.Now().UTC().Truncate(time.Minute).Add(2 * time.Minute)
+		at = fmt.Sprintf("%d %d * * *", due.Minute(), due.Hour())
 	}
 	var text strings.Builder // a file may have 4 MiB, so this is terse
 	text.WriteString("jobs: {")
 	for i := range n {
-		fmt.Fprintf(&text, "a%s: {schedule: %d %d %d * * *, func: f},", strconv.FormatInt(int64(i), 36), due.Second(), due.Minute(), due.Hour())
+		fmt.Fprintf(&text, "%s: {schedule: %s, func: f},", strconv.FormatInt(int64(i)+10*36*36*36, 36), at)
 	}
 	text.WriteString("}\n")
 	var mu sync.Mutex
@@ -144,8 +146,13 @@ func TestFault42AHundredThousandAtOnce(t *testing.T) {
 		}
 	}
 	t.Logf("%d runs in %v; a PING at most %v; silence at most %v; over 50 ms: %d; %s", n, took.Round(time.Millisecond), slowest.Round(time.Millisecond), silent.Round(time.Millisecond), len(slow), evals)
-	// A busy machine takes the processor away from Redis in the middle of a script.
-	assert.LessOrEqual(t, len(slow), 3, "scripts over 50 ms: %v", slow)
+	// A busy machine takes the processor away from Redis in the middle of a script: of many
+	// calls a few are slow then, and all together they are not.
+	var calls, micros int
+	_, err = fmt.Sscanf(strings.NewReplacer(",", " ", "=", " ").Replace(evals), "cmdstat_evalsha:calls %d usec %d", &calls, &micros)
+	require.NoError(t, err, evals)
+	assert.LessOrEqual(t, len(slow), 3+calls/100, "scripts over 50 ms")
+	assert.Less(t, micros/calls, 10_000, "µs a script")
 }
 
 // One important run comes behind tens of thousands of others.
