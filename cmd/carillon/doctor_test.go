@@ -30,7 +30,7 @@ func healthy(t *testing.T) patient {
 		schedule: s,
 		locks:    map[string]error{"l1:6379": nil, "l2:6379": nil, "l3:6379": nil},
 		Facts: redisstore.Facts{
-			At: doctorNow, Save: &save, Led: true, Cursors: 1, Nodes: []jobs.Node{node, other},
+			At: doctorNow, Save: &save, Led: true, Cursors: 1, LockTTL: 4 * time.Second, Watched: 3 * time.Second, Nodes: []jobs.Node{node, other},
 			Families: []redisstore.Family{{Name: "run", Keys: 3, Bytes: 900}},
 			Routes:   []redisstore.Route{{Name: "any", Waiting: 3}, {Name: "pool=gpu,zone=eu", Waiting: 1}},
 			Queued:   []jobs.Run{{ID: "far@x", QueuedAt: doctorNow.Add(-9 * time.Minute)}},
@@ -86,6 +86,27 @@ func TestDoctorFindsEach(t *testing.T) {
 		{"no_expiry", warning, "{carillon}:log:x", func(p *patient) {
 			p.Families = []redisstore.Family{{Name: "log", Keys: 2, Eternal: 1, Example: "{carillon}:log:x"}}
 		}},
+		{"expires", problem, "redis-cli PERSIST '{carillon}:cursors'", func(p *patient) {
+			p.Families = []redisstore.Family{{Name: "cursors", Keys: 1, Fading: "{carillon}:cursors", FadesIn: time.Minute}}
+		}},
+		{"growth", warning, "900 keys more of :run in 3 s: at this rate maxmemory is reached in 59m57s", func(p *patient) {
+			info("maxmemory", "107900000", "used_memory", "0")(p)
+			p.Families = []redisstore.Family{{Name: "run", Keys: 1000, Bytes: 100_000, Grew: 900}, {Name: "log", Keys: 10, Bytes: 100, Grew: -1}}
+		}},
+		{"growth", warning, "35.2 GiB more in an hour", func(p *patient) {
+			info("maxmemory", "0")(p)
+			p.Families = []redisstore.Family{{Name: "log", Keys: 100, Bytes: 10 << 20, Grew: 300}}
+		}},
+		{"growth", warning, "3 runs wait on this route, 151 more than 3 s ago", func(p *patient) { p.Routes[0].Grew = 151 }},
+		{"lock_lifetime", problem, "no lifetime", func(p *patient) { p.LockTTL = -1 }},
+		{"lock_lifetime", warning, "1m1s", func(p *patient) { p.LockTTL = 61 * time.Second }},
+		{"revision_differs", warning, "revision 7 of the file, and there are newer ones: b (8)", func(p *patient) {
+			p.Nodes[0].Leader, p.Nodes[0].Revision, p.Nodes[1].Revision = true, 7, 8
+		}},
+		{"revision_differs", aside, "7 (a), 8 (b)", func(p *patient) {
+			p.Nodes[0].Revision, p.Nodes[1].Revision, p.Nodes[1].Leader = 7, 8, true
+		}},
+		{"lease_differs", aside, "30s (a), unknown (b)", func(p *patient) { p.Nodes[0].Lease = 30 * time.Second }},
 		{"host_clock", warning, "-2000 ms", func(p *patient) { p.HostOffset = -2 * time.Second }},
 		{"node_clock", warning, "b +1001 ms", func(p *patient) { p.Nodes[1].ClockOffset = 1001 * time.Millisecond }},
 		{"no_node", problem, "carillon up", func(p *patient) { p.Nodes, p.Routes = nil, nil }},

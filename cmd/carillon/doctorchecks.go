@@ -53,13 +53,18 @@ var checks = []check{
 	{"latency", "Redis answers slowly", nil, checkLatency},
 	{"rights", "the Redis user lacks a command that carillon uses", hasRights, checkRights},
 	{"no_expiry", "keys that should expire never will", couldScan, checkExpiry},
+	{"expires", "keys that must stay will expire", couldScan, checkFading},
+	{"growth", "memory or a queue grows fast", countedTwice, checkGrowth},
 	{"host_clock", "the clock of this host is off", nil, checkHostClock},
 	{"node_clock", "the clock of a node is off", hasNodes, checkNodeClocks},
 	{"no_node", "no node is live", nil, checkNoNode},
 	{"no_leader", "nodes live and none leads", hasNodes, checkNoLeader},
+	{"lock_lifetime", "the leader's lock expires never, or late", hasNodes, checkLock},
 	{"silent_leader", "the leader decides no ticks, or a scheduler hangs", hasNodes, checkSilence},
 	{"duplicate_name", "two live nodes have one name", hasNodes, checkNamesakes},
 	{"schedule_differs", "the nodes run different schedules", hasNodes, checkDigests},
+	{"revision_differs", "a node with an older revision of the file leads", hasNodes, checkRevisions},
+	{"lease_differs", "the nodes have different leases", hasNodes, checkLeases},
 	{"zoneinfo_differs", "the nodes have different zone databases", hasNodes, checkZoneinfo},
 	{"lock_differs", "the nodes elect with different lock Redises", hasNodes, checkLockLists},
 	{"lock_redis", "a lock Redis does not answer", hasLocks, checkLocks},
@@ -106,6 +111,7 @@ func hasLocks(p patient) bool        { return len(p.locks) > 0 }
 func hasFileAndNodes(p patient) bool { return p.schedule != nil && hasNodes(p) }
 func readRuns(p patient) bool        { return p.RunsUnread == "" }
 func couldScan(p patient) bool       { return !refused(p, "SCAN") }
+func countedTwice(p patient) bool    { return p.Watched > 0 }
 func hasRights(p patient) bool {
 	return !refused(p, "ACL WHOAMI") && !refused(p, "ACL DRYRUN")
 }
@@ -266,6 +272,104 @@ func checkExpiry(p patient) []finding {
 		}
 	}
 	return found
+}
+
+func checkFading(p patient) []finding {
+	var found []finding
+	for _, f := range p.Families {
+		if f.Fading != "" {
+			found = append(found, one(problem, ":"+f.Name, "redis-cli PERSIST '"+f.Fading+"', and find out who sets lifetimes there",
+				"%s must stay, and expires in %s: what it says is then forgotten", f.Fading, f.FadesIn.Round(time.Second))...)
+		}
+	}
+	return found
+}
+
+const (
+	fullSoon   = time.Hour // until maxmemory, at the rate seen
+	growsFast  = 1 << 20   // bytes a second, where there is no maxmemory
+	queueGrows = 50        // runs a second
+)
+
+// checkGrowth compares two counts, a few seconds apart. A burst looks like growth, so
+// only a rate that soon matters is a finding, and never more than a warning.
+func checkGrowth(p patient) []finding {
+	seconds := p.Watched.Seconds()
+	rate, most := 0.0, redisstore.Family{}
+	heaviest := 0.0
+	for _, f := range p.Families {
+		if f.Keys == 0 {
+			continue
+		}
+		bytes := float64(f.Grew) * float64(f.Bytes) / float64(f.Keys) / seconds
+		rate += bytes
+		if bytes > heaviest {
+			heaviest, most = bytes, f
+		}
+	}
+	var found []finding
+	limit, used := infoInt(p.Info, "maxmemory"), infoInt(p.Info, "used_memory")
+	mend := "carillon runs shows which job makes so many; give it a slower schedule or less output, or Redis more memory"
+	what := fmt.Sprintf("%s more of :%s in %.0f s", count(most.Grew, "key"), most.Name, seconds)
+	switch {
+	case rate <= 0 || most.Grew < 100:
+	case limit > 0 && float64(limit-used)/rate < fullSoon.Seconds():
+		found = one(warning, ":"+most.Name, mend, "%s: at this rate maxmemory is reached in %s", what, (time.Duration(max(0, float64(limit-used)/rate)) * time.Second).Round(time.Second))
+	case limit == 0 && rate > growsFast:
+		found = one(warning, ":"+most.Name, mend, "%s: at this rate it is %s more in an hour, and Redis has no maxmemory", what, sizeWords(int64(rate*3600)))
+	}
+	for _, r := range p.Routes {
+		if perSecond := float64(r.Grew) / seconds; perSecond > queueGrows {
+			found = append(found, one(warning, r.Name, "more --slots, or more nodes; carillon runs --status queued shows what waits",
+				"%s on this route, %d more than %.0f s ago: they come faster than they are executed", waitWords(r.Waiting), r.Grew, seconds)...)
+		}
+	}
+	return found
+}
+
+func checkLock(p patient) []finding {
+	mend := "stop the node that leads; if the lock is still there then, redis-cli DEL the key :leader of this namespace"
+	switch {
+	case p.LockTTL < 0:
+		return one(problem, "", mend, "the lock of the leader has no lifetime: when its node dies nobody else can lead")
+	case p.LockTTL > time.Minute:
+		return one(warning, p.LockTTL.Round(time.Second).String(), "carillon up with a shorter --leader-ttl", "when the node that leads dies, nothing fires for this long")
+	}
+	return nil
+}
+
+func checkRevisions(p patient) []finding {
+	for _, leader := range p.Nodes {
+		if !leader.Leader {
+			continue
+		}
+		var newer []string
+		for _, n := range p.Nodes {
+			if n.Revision > leader.Revision && !n.NoLead {
+				newer = append(newer, fmt.Sprintf("%s (%d)", n.Name, n.Revision))
+			}
+		}
+		if len(newer) > 0 {
+			return one(warning, leader.Name, "finish the roll-out; if it is finished, read the log of the node with the newest revision: it could not lead",
+				"it leads with revision %d of the file, and there are newer ones: %s. It leaves the seat to them within seconds, unless they did not take it", leader.Revision, someOf(newer))
+		}
+	}
+	if s := spread(p.Nodes, func(n jobs.Node) string { return strconv.FormatInt(n.Revision, 10) }); s != "" && spread(p.Nodes, func(n jobs.Node) string { return n.Digest }) == "" {
+		return one(aside, s, "bring one file to all nodes", "the nodes have the same jobs under different revisions: only nodes with the newest one lead")
+	}
+	return nil
+}
+
+func checkLeases(p patient) []finding {
+	if s := spread(p.Nodes, func(n jobs.Node) string {
+		if n.Lease <= 0 {
+			return ""
+		}
+		return jobs.DurationText(n.Lease)
+	}); s != "" {
+		return one(aside, s, "one --lease on all nodes", "how soon a dead node's runs start elsewhere depends on which node had them")
+	}
+	return nil
 }
 
 func clockOff(d time.Duration) bool { return d.Abs() > time.Second }

@@ -26,14 +26,16 @@ type Facts struct {
 	PingMedian, PingMax time.Duration
 	HostOffset          time.Duration // the clock of this host minus that of Redis
 
-	Families []Family // by name
-	Partial  bool     // there are more keys than were looked at
-	Denied   []string // commands carillon uses and this user may not
+	Families []Family      // by name
+	Partial  bool          // there are more keys than were looked at
+	Watched  time.Duration // between the two counts of them; 0: there was no second
+	Denied   []string      // commands carillon uses and this user may not
 
 	Nodes      []jobs.Node
 	Namesakes  []string // names that two live processes use
 	Led        bool
-	Cursors    int // jobs that were ever scheduled here
+	LockTTL    time.Duration // how long the leader's lock would live on; negative: for ever; 0: nobody leads
+	Cursors    int           // jobs that were ever scheduled here
 	Overdue    []Overdue
 	Queued     []jobs.Run // some of them
 	Unrolled   []jobs.Run // rollback_failed
@@ -50,8 +52,11 @@ type Family struct {
 	Name    string
 	Keys    int
 	Bytes   int64  // estimated from a sample; 0 when MEMORY USAGE was refused
+	Grew    int    // keys more, or less, at the second count
 	Eternal int    // keys of the sample that should expire and do not
 	Example string // one of those
+	Fading  string // a key of the sample that should stay, and expires
+	FadesIn time.Duration
 }
 
 // Overdue is a run that the sweep should have looked at long ago.
@@ -65,14 +70,16 @@ type Overdue struct {
 type Route struct {
 	Name     string
 	Waiting  int
+	Grew     int       // runs more, or less, than a few seconds before
 	Unserved time.Time // since when the sweep knows no node for it; zero: it does
 }
 
 const (
-	scanKeys   = 10_000 // of ours that are looked at
-	scanRounds = 200    // calls of SCAN, for a Redis that is full of others' keys
-	scanSample = 25     // keys a family that are weighed
-	overdueBy  = 90 * time.Second
+	scanKeys   = 10_000           // of ours that are looked at
+	scanRounds = 200              // calls of SCAN, for a Redis that is full of others' keys
+	scanSample = 25               // keys a family that are weighed
+	overdueBy  = 90 * time.Second // where no node says which lease it has
+	leases     = 3                // after so many a run should have been looked at
 	factRuns   = 200
 )
 
@@ -85,12 +92,47 @@ func (s *Store) Facts(ctx context.Context) (Facts, error) {
 		}
 	}
 	f.At, f.HostOffset = s.Now(), s.ClockOffset()
-	for _, look := range []func(context.Context, *Facts) error{s.lookServer, s.lookLatency, s.lookKeys, s.lookRights, s.lookFleet, s.lookRuns} {
+	var before map[string]int // the runs that wait
+	var counted time.Time
+	for _, look := range []func(context.Context, *Facts) error{
+		s.lookServer, s.lookLatency,
+		func(ctx context.Context, f *Facts) (err error) {
+			if before, err = s.waiting(ctx); err != nil {
+				return err
+			}
+			counted = time.Now()
+			return s.lookKeys(ctx, f)
+		},
+		s.lookRights, s.lookFleet, s.lookRuns,
+		func(ctx context.Context, f *Facts) error { return s.lookGrowth(ctx, f, before, counted) },
+	} {
 		if err := look(ctx, &f); err != nil {
 			return f, err
 		}
 	}
 	return f, nil
+}
+
+// lookGrowth counts the keys and the runs that wait a second time.
+func (s *Store) lookGrowth(ctx context.Context, f *Facts, before map[string]int, counted time.Time) error {
+	for i := range f.Routes {
+		f.Routes[i].Grew = f.Routes[i].Waiting - before[f.Routes[i].Name]
+	}
+	if f.Partial || len(f.Families) == 0 {
+		return nil // a part that was counted twice is not the same part
+	}
+	keysOf, partial, err := s.scan(ctx)
+	if err != nil {
+		return f.refuse("SCAN", err)
+	}
+	if passed := time.Since(counted); !partial && passed >= time.Second { // else there is no rate
+		f.Watched = passed
+	}
+	for i := range f.Families {
+		family := &f.Families[i]
+		family.Grew = len(keysOf[family.Name]) - family.Keys
+	}
+	return nil
 }
 
 // refuse notes that a command was not answered; an error that is not about the
@@ -155,12 +197,19 @@ func (s *Store) lookLatency(ctx context.Context, f *Facts) error {
 // one too. docs/redis.md says how long, and a test compares.
 var expiring = []string{"claim", "failures", "history", "ledger", "log", "logs", "logsize", "node", "recent", "request", "schedule"}
 
-func (s *Store) lookKeys(ctx context.Context, f *Facts) error {
-	keysOf, seen, cursor := map[string][]string{}, map[string]bool{}, uint64(0)
+// staying are the families whose keys never have a lifetime. docs/redis.md says so,
+// and a test compares. Those of unfinished runs have none either.
+var staying = []string{"active", "backfill", "backfills", "cursors", "group", "groupwait", "leases", "nodes", "paused", "pauses", "renamed", "routes",
+	"sequence", "term", "waiting"}
+
+// scan returns the keys of each family, or, of very many, some; then partial is true.
+func (s *Store) scan(ctx context.Context) (keysOf map[string][]string, partial bool, err error) {
+	keysOf = map[string][]string{}
+	seen, cursor := map[string]bool{}, uint64(0)
 	for round := 0; ; round++ {
 		keys, next, err := s.cmd.Scan(ctx, cursor, s.keys.prefix+"*", 1000).Result()
 		if err != nil {
-			return f.refuse("SCAN", err)
+			return nil, false, err
 		}
 		for _, key := range keys {
 			if !seen[key] { // SCAN may repeat one
@@ -169,13 +218,20 @@ func (s *Store) lookKeys(ctx context.Context, f *Facts) error {
 			}
 		}
 		if cursor = next; cursor == 0 {
-			break
+			return keysOf, false, nil
 		}
 		if len(seen) >= scanKeys || round >= scanRounds {
-			f.Partial = true
-			break
+			return keysOf, true, nil
 		}
 	}
+}
+
+func (s *Store) lookKeys(ctx context.Context, f *Facts) error {
+	keysOf, partial, err := s.scan(ctx)
+	if err != nil {
+		return f.refuse("SCAN", err)
+	}
+	f.Partial = partial
 	weigh := true
 	suspects := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(keysOf)) {
@@ -188,6 +244,11 @@ func (s *Store) lookKeys(ctx context.Context, f *Facts) error {
 			}
 			if eternal {
 				suspects[name] = append(suspects[name], key)
+			}
+			if in, err := s.fading(ctx, name, key); err != nil {
+				return err
+			} else if in > 0 {
+				family.Fading, family.FadesIn = key, in
 			}
 			if !weigh {
 				continue
@@ -248,6 +309,25 @@ func (s *Store) eternal(ctx context.Context, family, key string) (bool, error) {
 		return false, nil
 	}
 	return jobs.State(status).Final(), wrap("read a run's status", err)
+}
+
+// fading returns when a key that should stay expires; 0 for one that does not.
+func (s *Store) fading(ctx context.Context, family, key string) (time.Duration, error) {
+	if family != "run" && !slices.Contains(staying, family) {
+		return 0, nil
+	}
+	ttl, err := s.cmd.PTTL(ctx, key).Result()
+	if err != nil || ttl <= 0 {
+		return 0, wrap("read a lifetime", err)
+	}
+	if family != "run" {
+		return ttl, nil
+	}
+	status, err := s.cmd.HGet(ctx, key, "status").Result()
+	if errors.Is(err, redis.Nil) || err == nil && jobs.State(status).Final() {
+		return 0, nil
+	}
+	return ttl, wrap("read a run's status", err)
 }
 
 // commands are those that carillon sends or its scripts call, each as a call
@@ -315,6 +395,12 @@ func (s *Store) lookFleet(ctx context.Context, f *Facts) error {
 		return err
 	}
 	f.Led = led || still
+	if f.LockTTL, err = s.cmd.PTTL(ctx, s.keys.leader()).Result(); err != nil {
+		return wrap("read the lifetime of the leader's lock", err)
+	}
+	if f.LockTTL == -2 {
+		f.LockTTL = 0
+	}
 	cursors, err := s.Cursors(ctx)
 	if err != nil {
 		return err
@@ -377,7 +463,7 @@ func (s *Store) lookRuns(ctx context.Context, f *Facts) error {
 		f.RunsUnread = err.Error()
 	}
 	late, err := s.cmd.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{Key: s.keys.leases(), ByScore: true,
-		Start: "-inf", Stop: strconv.FormatInt(s.Now().Add(-overdueBy).UnixMilli(), 10), Count: factRuns}).Result()
+		Start: "-inf", Stop: strconv.FormatInt(s.Now().Add(-f.overdue()).UnixMilli(), 10), Count: factRuns}).Result()
 	if err != nil {
 		return wrap("read the leases", err)
 	}
@@ -389,26 +475,59 @@ func (s *Store) lookRuns(ctx context.Context, f *Facts) error {
 		}
 		f.Overdue = append(f.Overdue, Overdue{Run: id, Status: jobs.State(toString(v[0])), Node: toString(v[1]), Due: fromMillis(int64(z.Score))})
 	}
-	routes, err := s.cmd.ZRangeWithScores(ctx, s.keys.routes(), 0, factRuns-1).Result()
+	waiting, err := s.waiting(ctx)
 	if err != nil {
-		return wrap("read the routes", err)
+		return err
 	}
-	for _, z := range append([]redis.Z{{Member: jobs.AnyRoute}}, routes...) {
-		r := Route{Name: toString(z.Member), Unserved: fromMillis(int64(z.Score))}
+	for name, n := range waiting {
+		if n == 0 {
+			continue
+		}
+		unserved, err := s.cmd.ZScore(ctx, s.keys.routes(), name).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return wrap("read the routes", err)
+		}
+		f.Routes = append(f.Routes, Route{Name: name, Waiting: n, Unserved: fromMillis(int64(unserved))})
+	}
+	slices.SortFunc(f.Routes, func(a, b Route) int { return strings.Compare(a.Name, b.Name) })
+	return nil
+}
+
+// waiting counts the runs that wait on each route.
+func (s *Store) waiting(ctx context.Context) (map[string]int, error) {
+	routes, err := s.cmd.ZRange(ctx, s.keys.routes(), 0, factRuns-1).Result()
+	if err != nil {
+		return nil, wrap("read the routes", err)
+	}
+	counts := map[string]int{}
+	for _, name := range append([]string{jobs.AnyRoute}, routes...) {
 		pipe := s.cmd.Pipeline()
 		lengths := make([]*redis.IntCmd, 10)
 		for priority := range lengths {
-			lengths[priority] = pipe.LLen(ctx, s.keys.queue(r.Name, strconv.Itoa(priority)))
+			lengths[priority] = pipe.LLen(ctx, s.keys.queue(name, strconv.Itoa(priority)))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
-			return wrap("read the queues", err)
+			return nil, wrap("read the queues", err)
 		}
 		for _, n := range lengths {
-			r.Waiting += int(n.Val())
-		}
-		if r.Waiting > 0 {
-			f.Routes = append(f.Routes, r)
+			counts[name] += int(n.Val())
 		}
 	}
-	return nil
+	return counts, nil
+}
+
+// overdue is for how long a run may lie that should be looked at: three leases of the
+// node with the longest.
+func (f *Facts) overdue() time.Duration {
+	longest := time.Duration(0)
+	for _, n := range f.Nodes {
+		if n.Lease <= 0 {
+			return overdueBy // a version that does not say
+		}
+		longest = max(longest, n.Lease)
+	}
+	if longest == 0 {
+		return overdueBy
+	}
+	return max(leases*longest, 10*time.Second)
 }

@@ -36,6 +36,13 @@ func TestTheDoctorKnowsWhatIsDocumented(t *testing.T) {
 	}
 	slices.Sort(expires)
 	assert.Equal(t, expires, expiring)
+	var stays []string
+	for name, f := range documented(t) {
+		if regexp.MustCompile(`^none($|[;.] (gone|They|a field|forgotten))`).MatchString(f.lifetime) && !slices.Contains([]string{"embedded", "probe"}, name) {
+			stays = append(stays, name)
+		}
+	}
+	assert.Subset(t, stays, staying)
 }
 
 func zOf(member string, at time.Time) redis.Z {
@@ -57,6 +64,8 @@ func TestFacts(t *testing.T) {
 	require.NoError(t, s.cmd.ZAdd(ctx, s.keys.leases(), zOf("open", now.Add(-2*time.Minute)), zOf("fresh", now)).Err())
 	require.NoError(t, s.cmd.ZAdd(ctx, s.keys.routes(), zOf("zone=eu", now.Add(-time.Minute))).Err())
 	require.NoError(t, s.cmd.LPush(ctx, s.keys.queue("zone=eu", "5"), "q1", "q2").Err())
+	require.NoError(t, s.cmd.HSet(ctx, s.keys.cursors(), "j", "1 t").Err())
+	require.NoError(t, s.cmd.Expire(ctx, s.keys.cursors(), time.Hour).Err())
 	dirty := parseInfo(s.cmd.Info(ctx).Val())["rdb_changes_since_last_save"]
 
 	f, err := s.Facts(ctx)
@@ -83,6 +92,12 @@ func TestFacts(t *testing.T) {
 	assert.Equal(t, s.keys.run("done"), families["run"].Example)
 	assert.Equal(t, 1, families["log"].Eternal)
 	assert.Zero(t, families["leases"].Eternal)
+	assert.Equal(t, s.keys.cursors(), families["cursors"].Fading)
+	assert.InDelta(t, time.Hour, families["cursors"].FadesIn, float64(time.Minute))
+	assert.Empty(t, families["leases"].Fading)
+	assert.Empty(t, families["run"].Fading)
+	assert.Zero(t, f.Watched, "it was over at once: there is no rate")
+	assert.Zero(t, f.LockTTL, "nobody leads")
 	require.Len(t, f.Overdue, 1)
 	assert.Equal(t, Overdue{Run: "open", Node: "a", Status: jobs.Running, Due: f.Overdue[0].Due}, f.Overdue[0])
 	require.Len(t, f.Routes, 1)
@@ -130,4 +145,47 @@ func TestFactsSeesNamesakes(t *testing.T) {
 		}
 		require.True(t, time.Now().Before(end), "the twins were not seen")
 	}
+}
+
+// What grows while the doctor looks, and the lock and the leases as they are.
+func TestFactsSeesGrowthAndLifetimes(t *testing.T) {
+	ctx := t.Context()
+	s, err := Open(Options{URL: redistest.Real(t), Node: "a", Boot: "boot-a", Lease: 2 * time.Second})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	require.NoError(t, s.SyncClock(ctx))
+	_, err = s.Heartbeat(ctx, jobs.Node{}, nil)
+	require.NoError(t, err)
+	require.NoError(t, s.cmd.LPush(ctx, s.keys.queue("any", "5"), "r0").Err())
+	require.NoError(t, s.cmd.LPush(ctx, s.keys.history("j0"), "r0").Err())
+	require.NoError(t, s.cmd.Set(ctx, s.keys.leader(), "a:boot-a:1", 0).Err())
+	require.NoError(t, s.cmd.ZAdd(ctx, s.keys.leases(), zOf("open", time.Now().Add(-30*time.Second))).Err())
+	require.NoError(t, s.cmd.HSet(ctx, s.keys.run("open"), "status", "running").Err())
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			s.cmd.LPush(ctx, s.keys.queue("any", "5"), "r"+time.Now().Format("150405.000000"))
+			s.cmd.LPush(ctx, s.keys.history("j"+time.Now().Format("150405.000000")), "r")
+			_, _ = s.Heartbeat(ctx, jobs.Node{}, nil)
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped }()
+	f, err := s.Facts(ctx)
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, f.Watched, 2*time.Second)
+	i := slices.IndexFunc(f.Families, func(k Family) bool { return k.Name == "history" })
+	require.GreaterOrEqual(t, i, 0)
+	assert.Positive(t, f.Families[i].Grew)
+	require.Len(t, f.Routes, 1)
+	assert.Positive(t, f.Routes[0].Grew)
+	assert.LessOrEqual(t, f.Routes[0].Grew, f.Routes[0].Waiting)
+	assert.Negative(t, f.LockTTL, "it lives for ever")
+	assert.Len(t, f.Overdue, 1, "three leases of 2 seconds are over since long")
+	assert.Equal(t, 2*time.Second, f.Nodes[0].Lease)
 }
