@@ -277,23 +277,28 @@ func digestOfDays(calendars []*Calendar) string {
 	return digestOf(form)
 }
 
+// jobFormOf is everything that shapes a job's behaviour.
+func jobFormOf(j, byDefault *Job) jobForm {
+	return jobForm{
+		Name: j.Name, Digest: j.Digest, Timing: j.Timing, Description: j.Description,
+		CatchUp: j.CatchUp, Overlap: j.Overlap, Priority: j.Priority,
+		MaxRunning: j.MaxRunning, Group: j.Group, GroupLimit: j.GroupLimit,
+		Pool: j.Pool, Nodes: j.Nodes, EveryNode: j.EveryNode, After: (*afterForm)(j.After),
+		CrashRetries:    unless(j.CrashRetries, byDefault.CrashRetries),
+		Delivery:        unless(j.Delivery, byDefault.Delivery),
+		UnroutableAfter: unless(j.UnroutableAfter, byDefault.UnroutableAfter),
+		Jitter:          j.Jitter,
+		RenamedFrom:     j.RenamedFrom,
+	}
+}
+
 // scheduleDigest covers every job with everything that shapes its behaviour,
 // in the order of names.
 func scheduleDigest(s *Schedule) string {
 	byDefault := newJob()
 	form := scheduleForm{Form: "schedule/1", Jobs: make([]jobForm, len(s.Jobs)), MaxWait: unless(s.MaxWait, defaultMaxWait)}
 	for i, j := range s.Jobs {
-		form.Jobs[i] = jobForm{
-			Name: j.Name, Digest: j.Digest, Timing: j.Timing, Description: j.Description,
-			CatchUp: j.CatchUp, Overlap: j.Overlap, Priority: j.Priority,
-			MaxRunning: j.MaxRunning, Group: j.Group, GroupLimit: j.GroupLimit,
-			Pool: j.Pool, Nodes: j.Nodes, EveryNode: j.EveryNode, After: (*afterForm)(j.After),
-			CrashRetries:    unless(j.CrashRetries, byDefault.CrashRetries),
-			Delivery:        unless(j.Delivery, byDefault.Delivery),
-			UnroutableAfter: unless(j.UnroutableAfter, byDefault.UnroutableAfter),
-			Jitter:          j.Jitter,
-			RenamedFrom:     j.RenamedFrom,
-		}
+		form.Jobs[i] = jobFormOf(j, &byDefault)
 	}
 	slices.SortFunc(form.Jobs, func(a, b jobForm) int { return strings.Compare(a.Name, b.Name) })
 	return digestOf(form)

@@ -131,7 +131,7 @@ func TestLabelsOfANode(t *testing.T) {
 	}
 	s := newScreen(nil)
 	s.opts.output = formatJSONL
-	require.NoError(t, s.showNodes([]jobs.Node{{Name: "n1", Pool: "gpu", Labels: got}, {Name: "n2"}}))
+	require.NoError(t, s.showNodes([]jobs.Node{{Name: "n1", Pool: "gpu", Labels: got}, {Name: "n2"}}, nil))
 	assert.Contains(t, s.out.String(), `"pool":"gpu","labels":{"disk":"ssd","zone":"eu"}`)
 	assert.Contains(t, s.out.String(), `"pool":"","labels":{}`)
 }

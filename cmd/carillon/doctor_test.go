@@ -122,6 +122,14 @@ func TestDoctorFindsEach(t *testing.T) {
 		{"silent_leader", warning, "deposed 59m0s ago", func(p *patient) { p.Nodes[1].Deposed = doctorNow.Add(-59 * time.Minute) }},
 		{"duplicate_name", problem, "--node NAME", func(p *patient) { p.Namesakes = []string{"a"} }},
 		{"schedule_differs", warning, "other (b)", func(p *patient) { p.Nodes[1].Digest = "other" }},
+		{"schedule_differs", warning, "compared with a, the schedule of b lacks x; has another time or rule for y", func(p *patient) {
+			p.Nodes[1].Digest = "other"
+			p.Marks = map[string]jobs.Marks{p.Nodes[0].Digest: {"x": "d 1", "y": "d 1"}, "other": {"y": "d 2"}}
+		}},
+		{"foreign_fleet", problem, "compared with a, the schedule of b has no job in common", func(p *patient) {
+			p.Nodes[1].Digest = "other"
+			p.Marks = map[string]jobs.Marks{p.Nodes[0].Digest: {"x": "d 1"}, "other": {"y": "d 2"}}
+		}},
 		{"zoneinfo_differs", warning, "unknown (b)", func(p *patient) { p.Nodes[1].Zoneinfo = "" }},
 		{"lock_differs", problem, "3:1a2b3c4d (b), none (a)", func(p *patient) { p.Nodes[1].Locks = "3:1a2b3c4d" }},
 		{"lock_redis", warning, "1 of 3 lock Redises", func(p *patient) {

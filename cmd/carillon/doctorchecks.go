@@ -62,6 +62,7 @@ var checks = []check{
 	{"lock_lifetime", "the leader's lock expires never, or late", hasNodes, checkLock},
 	{"silent_leader", "the leader decides no ticks, or a scheduler hangs", hasNodes, checkSilence},
 	{"duplicate_name", "two live nodes have one name", hasNodes, checkNamesakes},
+	{"foreign_fleet", "nodes have schedules without a job in common", hasNodes, checkForeign},
 	{"schedule_differs", "the nodes run different schedules", hasNodes, checkDigests},
 	{"revision_differs", "a node with an older revision of the file leads", hasNodes, checkRevisions},
 	{"lease_differs", "the nodes have different leases", hasNodes, checkLeases},
@@ -471,7 +472,27 @@ func someOf(names []string) string {
 
 func checkDigests(p patient) []finding {
 	if s := spread(p.Nodes, func(n jobs.Node) string { return n.Digest }); s != "" {
+		differ := differencesOf(p.Nodes, p.Marks)
+		for _, d := range differ {
+			if d.foreign { // foreign_fleet says more
+				return nil
+			}
+		}
+		for _, remark := range driftRemarks(p.Nodes, differ) {
+			s += "; " + remark
+		}
 		return one(warning, s, "bring one schedule file to all nodes; they reload it by themselves", "the nodes run different schedules: what fires depends on who leads. During a roll-out this passes")
+	}
+	return nil
+}
+
+func checkForeign(p patient) []finding {
+	differ := differencesOf(p.Nodes, p.Marks)
+	for _, d := range differ {
+		if d.foreign {
+			return one(problem, strings.Join(driftRemarks(p.Nodes, differ), "; "), "give one of the two its own --namespace, and restart its nodes",
+				"two fleets share this namespace: the nodes that came later do nothing while those of the first live, and when they are gone the jobs of the first do not run")
+		}
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ type fakeStore struct {
 	runs     map[string]jobs.Run
 	log      []jobs.LogChunk
 	nodes    []jobs.Node
+	marks    map[string]jobs.Marks
 	ledger   []jobs.LedgerEntry
 	reply    jobs.TriggerReply
 	asked    jobs.TriggerRequest
@@ -87,6 +88,10 @@ func (f *fakeStore) Nodes(context.Context) ([]jobs.Node, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.nodes, f.down
+}
+
+func (f *fakeStore) Marks(context.Context, []string) (map[string]jobs.Marks, error) {
+	return f.marks, f.down
 }
 
 func (f *fakeStore) Facts(context.Context) (redisstore.Facts, error) {

@@ -31,21 +31,32 @@ func (a *app) nodes(ctx context.Context, st store) error {
 	if err != nil {
 		return err
 	}
-	if err := a.showNodes(nodes); err != nil {
+	var marks map[string]jobs.Marks
+	if digests := digestsOf(nodes); len(digests) > 1 {
+		if marks, err = st.Marks(ctx, digests); err != nil {
+			return err
+		}
+	}
+	differ := differencesOf(nodes, marks)
+	if err := a.showNodes(nodes, differ); err != nil {
 		return outputFailed(err)
 	}
-	for _, remark := range remarks(nodes) {
+	for _, remark := range append(remarks(nodes), driftRemarks(nodes, differ)...) {
 		a.say("%s", remark)
 	}
 	return nil
 }
 
-func (a *app) showNodes(nodes []jobs.Node) error {
+func (a *app) showNodes(nodes []jobs.Node, differ map[string]drift) error {
 	now := a.now()
 	t := &table{head: []string{"NODE", "LEADER", "RUNNING", "SCHEDULE", "SEEN", "CLOCK", "VERSION", "LABELS"}}
 	var items []any
 	for _, n := range nodes {
-		items = append(items, viewNode(n))
+		view := viewNode(n)
+		if d, differs := differ[n.Digest]; differs {
+			view.Differs = viewDrift(d)
+		}
+		items = append(items, view)
 		t.add(n.Name, yesNo(n.Leader), fmt.Sprintf("%d/%d", n.Running, n.Slots), orDash(n.Digest),
 			ago(n.SeenAt, now), fmt.Sprintf("%+dms", n.ClockOffset.Milliseconds()), orDash(n.Version), orDash(labelWords(n.Pool, n.Labels)))
 		if n.Leader {

@@ -17,6 +17,8 @@ type store interface {
 	Runs(ctx context.Context, filter runFilter) ([]jobs.Run, error)
 	Ledger(ctx context.Context, job string, limit int) ([]jobs.LedgerEntry, error)
 	Nodes(ctx context.Context) ([]jobs.Node, error)
+	// Marks are what nodes say of the jobs of their schedules, by digest.
+	Marks(ctx context.Context, digests []string) (map[string]jobs.Marks, error)
 	ReadLog(ctx context.Context, runID, after string) ([]jobs.LogChunk, error)
 	Watch(ctx context.Context, fn func(batch []jobs.Event, resync bool) error) error
 	Trigger(ctx context.Context, req jobs.TriggerRequest) (jobs.TriggerReply, error)

@@ -89,6 +89,21 @@ type nodeView struct {
 	Version       string            `json:"version"`
 	Zoneinfo      string            `json:"zoneinfo"`
 	LockRedis     string            `json:"lock_redis"`
+	Differs       *driftView        `json:"differs,omitempty"`
+}
+
+// driftView is in what the schedule of a node differs from another's.
+type driftView struct {
+	From      string   `json:"from"`
+	Added     []string `json:"added"`
+	Removed   []string `json:"removed"`
+	Redefined []string `json:"redefined"`
+	Changed   []string `json:"changed"`
+}
+
+func viewDrift(d drift) *driftView {
+	list := func(names []string) []string { return append([]string{}, names...) }
+	return &driftView{From: d.from, Added: list(d.Added), Removed: list(d.Removed), Redefined: list(d.Redefined), Changed: list(d.Changed)}
 }
 
 func viewNode(n jobs.Node) nodeView {

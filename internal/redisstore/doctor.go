@@ -32,7 +32,8 @@ type Facts struct {
 	Denied   []string      // commands carillon uses and this user may not
 
 	Nodes      []jobs.Node
-	Namesakes  []string // names that two live processes use
+	Marks      map[string]jobs.Marks // of the schedules of the nodes, by digest; nil when all have one
+	Namesakes  []string              // names that two live processes use
 	Led        bool
 	LockTTL    time.Duration // how long the leader's lock would live on; negative: for ever; 0: nobody leads
 	Cursors    int           // jobs that were ever scheduled here
@@ -387,6 +388,17 @@ func (s *Store) lookFleet(ctx context.Context, f *Facts) error {
 		}
 		// A second look: a seat that is vacant for a moment is a fail-over.
 		if f.Nodes, err = s.Nodes(ctx); err != nil {
+			return err
+		}
+	}
+	var digests []string
+	for _, n := range f.Nodes {
+		if n.Digest != "" && !slices.Contains(digests, n.Digest) {
+			digests = append(digests, n.Digest)
+		}
+	}
+	if len(digests) > 1 {
+		if f.Marks, err = s.Marks(ctx, digests); err != nil {
 			return err
 		}
 	}

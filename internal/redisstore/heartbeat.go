@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,14 +95,12 @@ func (s *Store) publishSchedule(ctx context.Context, sc *jobs.Schedule) error {
 	ctx, cancel := context.WithTimeout(ctx, opBudget)
 	defer cancel()
 	key := s.keys.schedule(sc.Digest)
-	for list := sc.Jobs; ; {
+	marks := jobs.MarksOf(sc)
+	for list := slices.Sorted(maps.Keys(marks)); ; {
 		n := min(len(list), 1000)
 		fields := make([]any, 0, 2*n)
-		for _, j := range list[:n] {
-			fields = append(fields, j.Name, j.Digest)
-			if j.RenamedFrom != "" {
-				fields = append(fields, "@"+j.RenamedFrom, j.Digest)
-			}
+		for _, name := range list[:n] {
+			fields = append(fields, name, marks[name])
 		}
 		if n > 0 {
 			if err := s.cmd.HSet(ctx, key, fields...).Err(); err != nil {
@@ -112,6 +111,22 @@ func (s *Store) publishSchedule(ctx context.Context, sc *jobs.Schedule) error {
 			return wrap("publish the schedule's digests", s.cmd.PExpire(ctx, key, nodeKeep).Err())
 		}
 	}
+}
+
+// Marks returns what the nodes published of these schedules, by digest. A schedule that
+// no live node has may be missing.
+func (s *Store) Marks(ctx context.Context, digests []string) (map[string]jobs.Marks, error) {
+	all := make(map[string]jobs.Marks, len(digests))
+	for _, digest := range digests {
+		h, err := s.cmd.HGetAll(ctx, s.keys.schedule(digest)).Result()
+		if err != nil {
+			return nil, wrap("read what the schedules are", err)
+		}
+		if len(h) > 0 {
+			all[digest] = h
+		}
+	}
+	return all, nil
 }
 
 // Leave takes this node off the list.

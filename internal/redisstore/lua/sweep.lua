@@ -48,8 +48,9 @@ local function holder_of(id, digest, only)
   for _, node in ipairs(fleet()) do
     if not only or node.boot == only then
       for schedule in string.gmatch(node.schedules, '%S+') do
-        local has = redis.call('HMGET', P .. 'schedule:' .. schedule, job, '@' .. job)
-        if has[1] == digest or has[2] == digest then return node.boot end
+        for _, mark in ipairs(redis.call('HMGET', P .. 'schedule:' .. schedule, job, '@' .. job)) do
+          if mark and string.match(mark, '^%S+') == digest then return node.boot end
+        end
       end
     end
   end
@@ -61,7 +62,8 @@ local function newest(id)
   for _, node in ipairs(fleet()) do
     if node.boot == boot then
       local has = redis.call('HMGET', P .. 'schedule:' .. (string.match(node.schedules, '^%S+') or ''), job, '@' .. job)
-      return has[1] or has[2] or nil
+      local mark = has[1] or has[2]
+      return mark and string.match(mark, '^%S+')
     end
   end
 end
