@@ -39,6 +39,9 @@ func (h *heartbeat) leave() {
 
 func (h *heartbeat) once(ctx context.Context) error {
 	n := h.node
+	if n.strangers.look(ctx) {
+		n.serve(n.Schedule())
+	}
 	var hangs time.Time
 	if n.elector != nil {
 		hangs = n.elector.Hangs()
@@ -51,7 +54,7 @@ func (h *heartbeat) once(ctx context.Context) error {
 	namesake, err := n.store.Heartbeat(ctx, jobs.Node{Slots: n.opts.Slots, Running: h.exec.Running(), StartedAt: n.started,
 		Version: Version(), Zoneinfo: n.Schedule().Zoneinfo, Revision: n.Schedule().Revision,
 		Locks:  n.store.LockList(),
-		NoLead: n.opts.NoLead || h.leaving.Load() || !hangs.IsZero(), Hangs: said, Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.Schedule().Routes(n.opts.Pool, n.opts.Labels)},
+		NoLead: n.opts.NoLead || h.leaving.Load() || !hangs.IsZero(), Hangs: said, Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.routes(n.Schedule())},
 		n.definitions.all())
 	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running(), Hangs: hangs}
 	if err == nil {

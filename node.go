@@ -36,7 +36,8 @@ type Node struct {
 	store  *redisstore.Store
 	health atomic.Pointer[Health]
 
-	elector *leader.Elector // nil with NoLead
+	elector   *leader.Elector // nil with NoLead
+	strangers *strangers
 }
 
 // Health is how a node is doing, for whoever supervises it.
@@ -190,7 +191,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	n.store = store
+	n.store, n.strangers = store, newStrangers(n)
 
 	// What the rest stands on ends last: the embedded server, then the connections.
 	ground := newGroup(context.WithoutCancel(ctx))
@@ -281,10 +282,16 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	return errors.Join(err, services.stop(nil))
 }
 
-// serve tells the store which runs this node takes: those of the routes that jobs
-// of the schedule ask for and this node has.
-func (n *Node) serve(s *jobs.Schedule) {
-	n.store.Serve(s.Routes(n.opts.Pool, n.opts.Labels), s.MaxWait)
+// serve tells the store which runs this node takes.
+func (n *Node) serve(s *jobs.Schedule) { n.store.Serve(n.routes(s), s.MaxWait) }
+
+// routes are those that jobs of the schedule ask for and this node has; none where
+// another fleet leads, beside the node's own: that is the store's.
+func (n *Node) routes(s *jobs.Schedule) []string {
+	if n.strangers.foreign.Load() {
+		return nil
+	}
+	return s.Routes(n.opts.Pool, n.opts.Labels)
 }
 
 // connect waits until Redis serves this node.

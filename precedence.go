@@ -129,6 +129,12 @@ func (n *Node) yield() func(ctx context.Context, vacant time.Time) (why string) 
 			n.log.Warn("nodes hold elections of their own: they have another --lock-redis, or none; nothing runs twice, but the lock protects nothing: give all nodes the same list",
 				"here", lockWords(n.store.LockList()), "there", others)
 		}
+		live, others := n.strangers.others(ctx, live)
+		if vacant.IsZero() {
+			n.strangers.warn(others, time.Now())
+		} else if why, err := n.strangers.hold(ctx, others); err != nil || why != "" {
+			return why
+		}
 		return p.decide(n.Schedule().Revision, live, vacant, time.Now())
 	}
 }

@@ -113,6 +113,41 @@ func (s *Store) publishSchedule(ctx context.Context, sc *jobs.Schedule) error {
 	}
 }
 
+// DigestOf returns the digest of the schedule of one node, "" when that life of it
+// has no record.
+func (s *Store) DigestOf(ctx context.Context, name, boot string) (string, error) {
+	h, err := s.cmd.HMGet(ctx, s.keys.node(name), "boot", "schedules").Result()
+	if err != nil {
+		return "", wrap("read node "+name, err)
+	}
+	if toString(h[0]) != boot {
+		return "", nil
+	}
+	digest, _, _ := strings.Cut(toString(h[1]), " ")
+	return digest, nil
+}
+
+// Scheduled reports whether the last leader that adopted a schedule had one of
+// these jobs, with ticks.
+func (s *Store) Scheduled(ctx context.Context, of jobs.Marks) (bool, error) {
+	names := make([]string, 0, len(of))
+	for name := range of {
+		names = append(names, strings.TrimPrefix(name, "@"))
+	}
+	for chunk := range slices.Chunk(names, 500) {
+		cursors, err := s.cmd.HMGet(ctx, s.keys.cursors(), chunk...).Result()
+		if err != nil {
+			return false, wrap("read the cursors", err)
+		}
+		for _, cursor := range cursors {
+			if len(strings.Fields(toString(cursor))) == 2 { // a third part is since when it is gone
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
 // Marks returns what the nodes published of these schedules, by digest. A schedule that
 // no live node has may be missing.
 func (s *Store) Marks(ctx context.Context, digests []string) (map[string]jobs.Marks, error) {
