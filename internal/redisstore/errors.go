@@ -125,11 +125,17 @@ var replies = []struct {
 // inScript is how Redis before 7.0 wraps what a command in a script answered.
 var inScript = regexp.MustCompile(`(?s)^ERR Error (?:running|compiling) script .*@user_script: ?\d+: -?(.*)$`)
 
-func classify(err error) (Class, string) {
+// answered is what Redis answered, without the wrapping.
+func answered(err error) string {
 	text := err.Error()
 	if inner := inScript.FindStringSubmatch(text); inner != nil {
-		text = inner[1]
+		return inner[1]
 	}
+	return text
+}
+
+func classify(err error) (Class, string) {
+	text := answered(err)
 	for _, r := range replies {
 		if strings.HasPrefix(text, r.prefix) {
 			return r.class, r.hint

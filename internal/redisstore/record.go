@@ -24,7 +24,7 @@ func (r record) look(err error) {
 
 func isDiskFull(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
-		if strings.HasPrefix(err.Error(), "MISCONF") {
+		if strings.HasPrefix(answered(err), "MISCONF") {
 			return true
 		}
 	}
