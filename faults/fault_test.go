@@ -2,7 +2,12 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -23,12 +28,12 @@ type Fault struct {
 // cost is what a fault may cost at worst, beside lateness and further attempts of what
 // was cut short. The zero cost is: each tick has one fate, and it is true.
 type cost struct {
-	forgets bool // acknowledged writes are lost: runs may repeat under their id, ticks be in no ledger
+	forgets bool // acknowledged writes are lost
 }
 
 func (c cost) String() string {
 	if c.forgets {
-		return "runs of that time may repeat under their id, or be in no ledger"
+		return "runs of that time may begin again under their id, be gone, or be in no ledger"
 	}
 	return "nothing"
 }
@@ -50,11 +55,19 @@ var catalogue = []Fault{
 	{Name: "half-open connections", Does: "Redis sees all connections of a node closed, the node sees nothing; new ones lead nowhere", Strike: linked(oneNode, rule{halfOpen: true, acceptAndNothing: true})},
 	{Name: "reset and refused", Does: "connections of a node are reset, new ones refused", Strike: linked(oneNode, rule{refuse: true})},
 	{Name: "all reset and refused", Does: "the same for all nodes at once", Strike: linked(everyNode, rule{refuse: true})},
+	{Name: "partition", Does: "a node in a network namespace of its own loses its cable: packets vanish, those that are sent again arrive late", Needs: anIsland, Strike: partition},
 	{Name: "SCRIPT FLUSH", Does: "SCRIPT FLUSH twenty times a second", Strike: flushScripts},
 	{Name: "CLIENT KILL", Does: "all connections of all nodes are killed, three times a second", Strike: killClients},
 	{Name: "CLIENT PAUSE WRITE", Does: "CLIENT PAUSE of what writes", Strike: pauseClients("WRITE")},
 	{Name: "CLIENT PAUSE ALL", Does: "CLIENT PAUSE of everything", Strike: pauseClients("ALL")},
 	{Name: "Redis stopped", Does: "SIGSTOP to redis-server, SIGCONT after up to one and a half leases", Strike: stopRedis},
+	{Name: "DEBUG SLEEP", Does: "Redis sleeps within one command", Strike: debugSleep},
+	{Name: "maxmemory", Does: "CONFIG SET maxmemory 1: Redis refuses what needs memory", Strike: fillMemory},
+	{Name: "disk full", Does: "the disk of the append-only file is full: Redis refuses to write", Needs: aDiskToFill, Strike: fillDisk},
+	{Name: "Redis killed", Does: "SIGKILL to redis-server; it comes back with its append-only file", Strike: killRedis},
+	{Name: "Redis comes back empty", Does: "SIGKILL to redis-server; it comes back without any data", Costs: cost{forgets: true}, Strike: emptyRedis},
+	{Name: "old data restored", Does: "SIGKILL to redis-server; it comes back with its data of some seconds ago", Costs: cost{forgets: true}, Strike: restoreRedis},
+	{Name: "two at once", Does: "one that hits a node, and at the same time one that hits the way to Redis or Redis", Strike: twoAtOnce},
 }
 
 // ---- nodes ------------------------------------------------------------------
@@ -177,4 +190,153 @@ func stopRedis(s *storm) error {
 	s.pass(while)
 	s.server.Cont()
 	return nil
+}
+
+// debugSleep has Redis do nothing else, within a script's time limit or beyond it.
+func debugSleep(s *storm) error {
+	while := s.between(0.3*s.lease.Seconds(), 1.3*s.lease.Seconds())
+	s.note("for %v", while)
+	return s.rdb.Do(s.ctx, "DEBUG", "SLEEP", fmt.Sprintf("%.3f", while.Seconds())).Err()
+}
+
+func fillMemory(s *storm) error {
+	while := s.between(0.3*s.lease.Seconds(), 1.3*s.lease.Seconds())
+	s.note("for %v", while)
+	if err := s.rdb.ConfigSet(s.ctx, "maxmemory", "1").Err(); err != nil {
+		return err
+	}
+	s.pass(while)
+	return s.rdb.ConfigSet(s.ctx, "maxmemory", "0").Err()
+}
+
+func aDiskToFill(s *storm) string {
+	if s.small == nil {
+		return ""
+	}
+	return "Redis has no disk of its own that may be full: " + s.small.Error()
+}
+
+// fillDisk fills the disk of Redis, which is a small one in memory.
+func fillDisk(s *storm) error {
+	while := s.between(0.5*s.lease.Seconds(), 1.3*s.lease.Seconds())
+	s.note("for %v", while)
+	filler := filepath.Join(s.data, "filler")
+	stop := time.Now().Add(while)
+	for full := false; time.Now().Before(stop); s.pass(50 * time.Millisecond) { // what Redis lets go of is taken too
+		err := appendAll(filler)
+		if !errors.Is(err, syscall.ENOSPC) {
+			return errors.Join(fmt.Errorf("the disk is not full: %w", err), os.Remove(filler))
+		}
+		if info := s.rdb.Info(s.ctx, "persistence").Val(); !full && strings.Contains(info, "aof_last_write_status:err") {
+			s.note("noticed %v before the end", time.Until(stop).Round(time.Millisecond))
+			full = true
+		}
+	}
+	return os.Remove(filler)
+}
+
+// appendAll appends to a file until it can't, and returns why.
+func appendAll(name string) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for piece := make([]byte, 1<<20); ; {
+		if _, err := f.Write(piece); err != nil {
+			if len(piece) == 1 {
+				return err
+			}
+			piece = piece[:len(piece)/2]
+		}
+	}
+}
+
+// without takes Redis away, does something, and brings it back. As long as it is away
+// the nodes are refused, as they would be without proxies.
+func (s *storm) without(while time.Duration, do func() error) error {
+	for _, n := range s.nodes {
+		if err := n.proxy.set(rule{refuse: true}); err != nil {
+			return err
+		}
+	}
+	s.server.Kill()
+	s.pass(while)
+	err := do()
+	s.server.Restart()
+	for _, n := range s.nodes {
+		err = errors.Join(err, n.proxy.set(rule{}))
+	}
+	return err
+}
+
+func killRedis(s *storm) error {
+	while := s.between(0, 3)
+	s.note("for %v", while)
+	return s.without(while, func() error { return nil })
+}
+
+func emptyRedis(s *storm) error {
+	while := s.between(0, 2)
+	s.note("for %v", while)
+	s.forgetsSince(time.Now())
+	return s.without(while, func() error { return removeAll(s.data) })
+}
+
+// restoreRedis copies the data of Redis under its hands: without a rewrite in between
+// the append-only file only grows, and one that was cut off is loaded up to there.
+func restoreRedis(s *storm) error {
+	if err := s.rdb.ConfigSet(s.ctx, "auto-aof-rewrite-percentage", "0").Err(); err != nil {
+		return err
+	}
+	if !eventually(patience, func() bool {
+		return strings.Contains(s.rdb.Info(s.ctx, "persistence").Val(), "aof_rewrite_in_progress:0")
+	}) {
+		return errors.New("the append-only file is rewritten for ever")
+	}
+	old := filepath.Join(s.dir, fmt.Sprintf("old-%d", len(s.windows)))
+	s.forgetsSince(time.Now())
+	if err := os.CopyFS(old, os.DirFS(s.data)); err != nil {
+		return err
+	}
+	after := s.between(1, 2*s.lease.Seconds())
+	s.note("that of %v ago", after)
+	s.pass(after)
+	return s.without(s.between(0, 2), func() error {
+		if err := removeAll(s.data); err != nil {
+			return err
+		}
+		return errors.Join(os.CopyFS(s.data, os.DirFS(old)), os.RemoveAll(old))
+	})
+}
+
+// removeAll empties a folder.
+func removeAll(dir string) error {
+	list, err := os.ReadDir(dir)
+	for _, e := range list {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+	}
+	return err
+}
+
+// twoAtOnce lets two faults strike together: one that hits a process, and one that hits
+// what lies between the processes. None of them costs anything by itself.
+func twoAtOnce(s *storm) error {
+	nodes := []func(s *storm) error{killLeader, killWorker, stopFor(0.2, 0.7), stopFor(1.2, 1.6), stopLeader, endNode}
+	between := []func(s *storm) error{
+		linked(everyNode, rule{delay: 100 * time.Millisecond, jitter: 80 * time.Millisecond}),
+		linked(everyNode, rule{cutReply: 0.33}),
+		linked(oneNode, rule{swallowReplies: true}),
+		linked(oneNode, rule{holdRequests: true}),
+		linked(oneNode, rule{refuse: true}),
+		flushScripts, killClients, pauseClients("WRITE"), stopRedis, killRedis,
+	}
+	one, other := nodes[s.pick(len(nodes))], between[s.pick(len(between))]
+	var wg sync.WaitGroup
+	var err error
+	wg.Go(func() { err = other(s) })
+	s.pass(s.between(0, 1))
+	err2 := one(s)
+	wg.Wait()
+	return errors.Join(err, err2)
 }

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +29,13 @@ type tally struct {
 	gap       time.Duration // the longest time in which nothing began at all
 }
 
+// silence is a time in which nothing began.
+type silence struct {
+	length time.Duration
+	from   time.Time
+	fault  string
+}
+
 // judge is the verdict on a storm.
 type judge struct {
 	jobs    []job
@@ -37,8 +45,10 @@ type judge struct {
 	settled time.Time
 
 	rows       map[string]*tally
-	complaints []string // what was promised and is not so
-	pardoned   int      // complaints that the costs of a fault explain
+	complaints []string       // what was promised and is not so
+	pardoned   map[string]int // complaints that the costs of a fault explain, and how many
+	silences   []silence
+	beyond     map[string]bool // runs that no target asks for, because Redis forgot
 	targets    []checker.Target
 	runs       []checker.Run
 }
@@ -77,14 +87,16 @@ func (jg *judge) excuse(tick time.Time, id string) (window, bool) {
 
 // decide looks at every tick after begin, up to and including end.
 func (jg *judge) decide(begin, end time.Time) {
-	jg.rows = map[string]*tally{}
+	jg.rows, jg.beyond, jg.pardoned = map[string]*tally{}, map[string]bool{}, map[string]int{}
 	for _, w := range jg.windows {
 		r := jg.row(w.fault)
 		if w.fault != calm {
 			r.injected++
 		}
-		if to := w.to; to.After(w.from) {
-			r.gap = max(r.gap, jg.truth.silence(w.from, to))
+		if w.to.After(w.from) {
+			gap, from := jg.truth.silence(w.from, w.to)
+			r.gap = max(r.gap, gap)
+			jg.silences = append(jg.silences, silence{gap, from, w.fault})
 		}
 	}
 	for _, j := range jg.jobs {
@@ -106,7 +118,7 @@ func (jg *judge) decide(begin, end time.Time) {
 
 // began adds the first begin of a run to what the checker is told.
 func (jg *judge) began(l line) {
-	if jg.truth.first(l.run) == l {
+	if jg.truth.first(l.run) == l && !jg.beyond[l.run] {
 		job, _, _ := strings.Cut(l.run, "@")
 		jg.runs = append(jg.runs, checker.Run{ID: l.run, Job: job, Start: l.at})
 	}
@@ -143,14 +155,29 @@ func (jg *judge) tick(j job, t time.Time, entries []jobs.LedgerEntry) {
 			f.wrong("nothing followed it")
 		}
 	}
+	excused := jg.count(t, id, f, func() string { return describe(entries, jg.truth.of[id], jg.archive.ended[id]) })
+	switch {
+	case f.target && (f.begun || !excused):
+		jg.targets = append(jg.targets, checker.Target{Job: j.name, From: t, To: jg.settled})
+	case excused:
+		jg.beyond[id] = true
+	}
+}
+
+// count puts one tick to the account of a fault: the last one that struck, or the one
+// that excuses what is wrong with it.
+func (jg *judge) count(t time.Time, id string, f weighed, describe func() string) (excused bool) {
 	w := jg.at(t)
 	if len(f.complaints) > 0 {
-		if excuse, ok := jg.excuse(t, id); ok {
+		var excuse window
+		if excuse, excused = jg.excuse(t, id); excused {
 			w = excuse
-			jg.pardoned += len(f.complaints)
-		} else {
-			for _, c := range f.complaints {
-				jg.complain("%s (%s): %s; %s", id, w.fault, c, describe(entries, jg.truth.of[id], jg.archive.ended[id]))
+		}
+		for _, c := range f.complaints {
+			if excused {
+				jg.pardoned[c]++
+			} else {
+				jg.complain("%s (%s): %s; %s", id, w.fault, c, describe())
 			}
 		}
 	}
@@ -162,26 +189,19 @@ func (jg *judge) tick(j job, t time.Time, entries []jobs.LedgerEntry) {
 	if len(f.complaints) == 0 {
 		r.accounted++
 	}
-	if f.target {
-		jg.targets = append(jg.targets, checker.Target{Job: j.name, From: t, To: jg.settled})
-	}
+	return excused
 }
 
 // match asks Jepsen's question, which knows nothing of ids: is there a run for every
-// target, and none without one?
+// target, and none without one? What Redis was made to forget is not asked for: which
+// target of a job is left without a run is as good as any other.
 func (jg *judge) match() {
 	result := checker.Match(jg.targets, jg.runs)
 	for _, u := range result.Unmet {
-		if _, ok := jg.excuse(u.From, runID(u.Job, u.From)); !ok {
-			jg.complain("checker: no run of %s began for its tick of %s", u.Job, clock(u.From))
-		}
+		jg.complain("checker: no run of %s began for its tick of %s, or for an earlier one", u.Job, clock(u.From))
 	}
 	for _, x := range result.Extra {
-		_, at, _ := strings.Cut(x.ID, "@")
-		t, _ := time.Parse(time.RFC3339, at)
-		if _, ok := jg.excuse(t, x.ID); !ok {
-			jg.complain("checker: %s began at %s, and no tick of that time wanted it", x.ID, clock(x.Start))
-		}
+		jg.complain("checker: %s began at %s, and no tick of that time wanted it", x.ID, clock(x.Start))
 	}
 }
 
@@ -201,6 +221,12 @@ func (f *weighed) wrong(format string, args ...any) {
 // run against each other, for one tick.
 func weigh(j job, entries []jobs.LedgerEntry, lines []line, end ended) (f weighed) {
 	f.lines(j, lines, end)
+	if unknown, rest := forgotten(entries); unknown && len(rest) > 0 {
+		entries = rest // that Redis forgot it does not make it untrue
+	} else if unknown {
+		f.target = f.begun
+		return f
+	}
 	unstarted := !f.begun && (end.status == jobs.Failed || end.status == jobs.Canceled) && end.reason != ""
 	f.target = j.everyone && !unstarted
 	switch len(entries) {
@@ -239,6 +265,19 @@ func weigh(j job, entries []jobs.LedgerEntry, lines []line, end ended) (f weighe
 		}
 	}
 	return f
+}
+
+// forgotten takes the entries away that say of a tick that Redis has lost what became of
+// it, and says whether there were any.
+func forgotten(entries []jobs.LedgerEntry) (unknown bool, rest []jobs.LedgerEntry) {
+	for _, e := range entries {
+		if e.Outcome == jobs.OutcomeMissed && strings.HasPrefix(e.Reason, "amnesia") {
+			unknown = true
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	return unknown, rest
 }
 
 // lines looks at the lines of a run alone.
@@ -388,6 +427,16 @@ func describe(entries []jobs.LedgerEntry, lines []line, end ended) string {
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
+
+// longest names the longest silences, for those who want to know why.
+func (jg *judge) longest(n int) string {
+	slices.SortStableFunc(jg.silences, func(a, b silence) int { return cmp.Compare(b.length, a.length) })
+	var words []string
+	for _, x := range jg.silences[:min(n, len(jg.silences))] {
+		words = append(words, fmt.Sprintf("%.1f s from %s (%s)", x.length.Seconds(), clock(x.from), x.fault))
+	}
+	return strings.Join(words, ", ")
+}
 
 // table is what a storm prints, a row a fault in the order of the names given.
 func (jg *judge) table(names []string) string {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"carillon/internal/proctest"
+	"carillon/internal/redisstore"
 	"carillon/internal/redistest"
 )
 
@@ -16,6 +17,7 @@ import (
 var (
 	long     = flag.Duration("storm", 0, "how long the storm lasts; 0: a minute, of the faults that CI has")
 	seed     = flag.Uint64("seed", 0, "repeats the order, the victims and the lengths of an earlier storm's faults; 0: a new one")
+	only     = flag.String("only", "", "only the faults whose names this regular expression matches")
 	jobCount = flag.Int("jobs", 0, "how many jobs there are; 0: 24, and 100 in a long storm")
 )
 
@@ -24,6 +26,7 @@ var carillon, witness string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	redisstore.SilenceClientLog()
 	os.Exit(buildAndRun(m))
 }
 

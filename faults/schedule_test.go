@@ -41,7 +41,7 @@ var kinds = []kind{
 	{name: "once", of20: 2, everyone: true, second: 1, once: true,
 		text: `overlap: allow, delivery: at-most-once, command: [WITNESS, take=200ms]`},
 	{name: "http", of20: 1, everyone: true, second: 1,
-		text: `overlap: allow, http: {method: POST, url: "HTTP"}`},
+		text: `overlap: allow, nodes: {network: ours}, http: {method: POST, url: "HTTP"}`},
 	{name: "steps", of20: 1, everyone: true, second: 3, steps: []string{"a", "b", "c"},
 		text: `overlap: allow, steps: [` + step("a", "") + `, ` + step("b", "") + `, ` + step("c", "") + `]`},
 	{name: "undone", of20: 1, everyone: true, second: 3, steps: []string{"a", "b", "c"}, undone: true,
@@ -90,5 +90,6 @@ func compose(n int, witness, dir, url string) (text string, jobs []job) {
 		}
 		jobs = append(jobs, j)
 	}
+	fmt.Fprintf(&b, "  %s: {%s}\n", byHand.name, words.Replace(byHand.text))
 	return b.String(), jobs
 }

@@ -2,10 +2,14 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,33 +36,41 @@ const (
 // node is one place for carillon processes, one after the other, under one name.
 type node struct {
 	name    string
-	proxy   *proxy // its way to Redis
+	within  []string // the beginning of its command line, if it lives elsewhere
+	proxy   *proxy   // its way to Redis
 	process *proctest.Process
 }
 
 // storm is a fleet, its Redis, and what happens to them.
 type storm struct {
-	t      testing.TB
-	ctx    context.Context
-	rng    *rand.Rand
-	dir    string // where witnesses write
-	file   string // the schedule
-	ns     string
-	server *redistest.Server
-	rdb    redis.UniversalClient // our own view, past the proxies
-	store  *redisstore.Store     // the same
-	nodes  []*node
-	jobs   []job
-	faults []Fault
+	t        testing.TB
+	ctx      context.Context
+	rng      *rand.Rand
+	dir      string // where witnesses write
+	file     string // the schedule
+	ns       string
+	server   *redistest.Server
+	data     string                // where the server keeps its data
+	small    error                 // why that is no disk of its own; nil if it is
+	rdb      redis.UniversalClient // our own view, past the proxies
+	store    *redisstore.Store     // the same
+	nodes    []*node
+	island   *island // a network of its own for one node
+	noIsland error   // why there is none
+	islander *node
+	jobs     []job
+	faults   []Fault
+	dealt    []Fault // those of them that this machine can have
 
 	ttl, lease time.Duration
 	began      time.Time // every tick after it counts
 	windows    []window
+	user       *user
 	archive    *archive
-	words      []string // what the present strike notes
 	checks     sync.WaitGroup
 
-	mu         sync.Mutex
+	mu         sync.Mutex // for what two faults may want at once: rng too
+	words      []string   // what the present strike notes
 	complaints []string
 }
 
@@ -70,12 +82,23 @@ func (s *storm) complain(format string, args ...any) {
 
 // note says what a strike chose, for the log.
 func (s *storm) note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.words = append(s.words, fmt.Sprintf(format, args...))
 }
 
 // between is a random time, in seconds, to the millisecond.
 func (s *storm) between(least, most float64) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return time.Duration((least + s.rng.Float64()*(most-least)) * float64(time.Second)).Truncate(time.Millisecond)
+}
+
+// pick is a random number below n.
+func (s *storm) pick(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rng.IntN(n)
 }
 
 // pass lets time go by.
@@ -86,13 +109,50 @@ func (s *storm) pass(d time.Duration) { <-time.After(d) }
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	s := newStorm(t, catalogue)
-	server := redistest.StartReal(t, "--appendonly", "yes", "--appendfsync", "everysec")
-	s.server = server
-	s.connect(server.URL())
-	s.populate(server.Addr(), 3)
+	s.data = filepath.Join(s.dir, "redis")
+	require.NoError(t, os.Mkdir(s.data, 0o700))
+	s.small = errors.New("that takes a long storm")
+	s.noIsland = s.small
+	if *long > 0 {
+		s.small = mountSmall(t, s.data)
+		s.island, s.noIsland = newIsland(t)
+	}
+	args := []string{"--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-min-size", "16mb", "--dir", s.data}
+	s.server = redistest.StartReal(t, append(args, debugFlags()...)...)
+	s.connect(s.server.URL())
+	s.populate(s.server.Addr(), 3)
 	s.rage()
 	s.heal()
 	s.judge()
+}
+
+// debugFlags let DEBUG be used, which servers before 7.0 allow anyway.
+func debugFlags() []string {
+	server := os.Getenv("CARILLON_REDIS_SERVER")
+	if server == "" {
+		server = "redis-server"
+	}
+	out, _ := exec.Command(server, "--version").Output() // without one the test is skipped
+	if strings.Contains(string(out), "v=6.") {
+		return nil
+	}
+	return []string{"--enable-debug-command", "local"}
+}
+
+// mountSmall puts a small disk in memory under a folder. Its error is why it could not.
+func mountSmall(t testing.TB, dir string) error {
+	if os.Getuid() != 0 {
+		return errors.New("to mount one takes root")
+	}
+	out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=256m", "carillon-storm", dir).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("mount: %s", strings.TrimSpace(string(out)))
+	}
+	t.Cleanup(func() {
+		out, err := exec.Command("umount", "-l", dir).CombinedOutput()
+		assert.NoError(t, err, "%s", out)
+	})
+	return nil
 }
 
 // newStorm prepares what all storms have.
@@ -139,18 +199,17 @@ func (s *storm) connect(url string) {
 		s.store.Close()
 	})
 	s.archive = newArchive(s.store, s.rdb, s.ns, s.jobs)
+	s.user = &user{s: s}
 }
 
 // populate starts so many nodes, each behind a proxy of its own, and waits until every
 // job has a cursor.
 func (s *storm) populate(target string, n int) {
-	for i := range n {
-		p, err := newProxy(target, "127.0.0.1", s.rng.Uint64())
-		require.NoError(s.t, err)
-		s.t.Cleanup(p.close)
-		one := &node{name: fmt.Sprintf("n%d", i+1), proxy: p}
-		require.NoError(s.t, s.begin(one))
-		s.nodes = append(s.nodes, one)
+	for range n {
+		s.settle(target, "127.0.0.1")
+	}
+	if s.island != nil {
+		s.islander = s.settle(target, s.island.address, s.island.within()...)
 	}
 	s.t.Cleanup(func() {
 		for _, n := range s.nodes {
@@ -166,13 +225,34 @@ func (s *storm) populate(target string, n int) {
 	s.windows = []window{{fault: calm, from: now}}
 }
 
+// settle starts a node whose proxy listens on host.
+func (s *storm) settle(target, host string, within ...string) *node {
+	p, err := newProxy(target, host, s.rng.Uint64())
+	require.NoError(s.t, err)
+	s.t.Cleanup(p.close)
+	n := &node{name: fmt.Sprintf("n%d", len(s.nodes)+1), within: within, proxy: p}
+	require.NoError(s.t, s.begin(n))
+	s.nodes = append(s.nodes, n)
+	return n
+}
+
+// recollection is how long nodes have, after Redis has forgotten, to tell it what they
+// know. A fault that struck within would take that from them.
+const recollection = 4 * time.Second
+
 // calm is the row of the ticks before the first strike.
 const calm = "none yet"
 
 // begin starts the process of a node.
 func (s *storm) begin(n *node) (err error) {
-	n.process, err = proctest.Start(s.dir, n.name, nil, carillon, "up", "--file", s.file, "--redis", "redis://"+n.proxy.addr+"/0", "--namespace", s.ns,
-		"--node", n.name, "--log", "json", "--slots", "16", "--leader-ttl", s.ttl.String(), "--lease", s.lease.String(), "--drain", "300ms")
+	network := "own"
+	if len(n.within) == 0 {
+		network = "ours" // where the server of the http jobs is
+	}
+	command := append(slices.Clone(n.within), carillon, "up", "--file", s.file, "--redis", "redis://"+n.proxy.addr+"/0", "--namespace", s.ns,
+		"--node", n.name, "--label", "network="+network, "--log", "json", "--slots", "16",
+		"--leader-ttl", s.ttl.String(), "--lease", s.lease.String(), "--drain", "300ms")
+	n.process, err = proctest.Start(s.dir, n.name, nil, command[0], command[1:]...)
 	if err != nil {
 		return err
 	}
@@ -234,18 +314,19 @@ func (s *storm) follower() *node {
 	}
 }
 
-func (s *storm) anyNode() *node { return s.nodes[s.rng.IntN(len(s.nodes))] }
+func (s *storm) anyNode() *node { return s.nodes[s.pick(len(s.nodes))] }
 
 // rage deals the faults, all of them before any comes again, until the time is over and
 // each has struck.
 func (s *storm) rage() {
 	able := s.able()
+	require.NotEmpty(s.t, able)
 	length, least, most := *long, 0.5, 4.0
 	if length == 0 {
 		length, most = time.Minute, 1.0
 	}
-	stop := s.watch()
-	defer stop()
+	defer s.watch()()
+	defer s.user.begin()()
 	struck := map[string]int{}
 	var deck []Fault
 	for end := time.Now().Add(length); time.Now().Before(end) || len(struck) < len(able); {
@@ -267,17 +348,23 @@ func (s *storm) rage() {
 }
 
 // able are the faults that this machine can have. It says which it can't, and why.
-func (s *storm) able() (list []Fault) {
+func (s *storm) able() []Fault {
+	if s.dealt != nil {
+		return s.dealt
+	}
 	for _, f := range s.faults {
+		if !regexp.MustCompile(*only).MatchString(f.Name) {
+			continue
+		}
 		if f.Needs != nil {
 			if why := f.Needs(s); why != "" {
 				s.t.Logf("not injected: %s: %s", f.Name, why)
 				continue
 			}
 		}
-		list = append(list, f)
+		s.dealt = append(s.dealt, f)
 	}
-	return list
+	return s.dealt
 }
 
 // strike injects one fault.
@@ -287,8 +374,24 @@ func (s *storm) strike(f Fault) bool {
 	s.windows = append(s.windows, window{fault: f.Name, from: from, costs: f.Costs})
 	s.words = nil
 	err := f.Strike(s)
+	if f.Costs.forgets {
+		s.pass(recollection)
+	}
 	s.t.Logf("%s %s %s (%v)", clock(from), f.Name, strings.Join(s.words, " "), time.Since(from).Round(time.Millisecond))
 	return assert.NoError(s.t, err, "%s could not be injected", f.Name)
+}
+
+// forgetsSince says that what Redis acknowledged after that time is lost: the window of
+// the present strike begins there. What Redis says now is copied, as it won't say it
+// again.
+func (s *storm) forgetsSince(t time.Time) {
+	_ = s.archive.harvest(s.ctx, 200) // what is not copied counts against nobody
+	before, now := &s.windows[len(s.windows)-2], &s.windows[len(s.windows)-1]
+	now.from = t.Add(-2 * time.Second) // what ended just before may not have been copied
+	if now.from.Before(before.from) {
+		now.from = before.from
+	}
+	before.to = now.from
 }
 
 // watch copies ledgers and endings, as often as Redis lets it.
@@ -336,13 +439,13 @@ func (s *storm) heal() {
 	}
 	s.t.Logf("quiet %v after the storm (lease %v)", time.Since(healed).Round(time.Millisecond), s.lease)
 	require.NoError(s.t, s.archive.harvest(s.ctx, 100_000))
-	s.windows[len(s.windows)-1].to = end
-	s.ends(end)
+	s.windows[len(s.windows)-1].to = end.Add(time.Millisecond) // its last tick belongs to it
+	s.ends()
 	s.checks.Wait()
 }
 
 // ends asks every node to end, which has nothing to do any more.
-func (s *storm) ends(time.Time) {
+func (s *storm) ends() {
 	for _, n := range s.nodes {
 		_ = n.process.Cmd.Process.Signal(syscall.SIGTERM) // it may be dead
 	}
@@ -392,14 +495,20 @@ func (s *storm) unfinished() (keys []string) {
 func (s *storm) judge() {
 	truth, err := readTruth(s.dir)
 	require.NoError(s.t, err)
-	last := &s.windows[len(s.windows)-1]
 	jg := &judge{jobs: s.jobs, truth: truth, archive: s.archive, windows: s.windows, settled: time.Now()}
-	jg.decide(s.began, last.to)
+	jg.decide(s.began, s.windows[len(s.windows)-1].to)
+	jg.wishes(s.user.wishes)
+	tries := 0
+	for _, w := range s.user.wishes {
+		tries += w.tries
+	}
+	s.t.Logf("%d runs triggered by hand, in %d tries", len(s.user.wishes), tries)
+	s.t.Logf("longest silences: %s", jg.longest(8))
 	names := []string{calm}
 	for _, f := range s.faults {
 		names = append(names, f.Name)
 	}
-	s.t.Logf("%d jobs, %d nodes, %d lines of witnesses, %d complaints pardoned\n%s", len(s.jobs), len(s.nodes), len(truth.begins), jg.pardoned, jg.table(names))
+	s.t.Logf("%d jobs, %d nodes, %d begins of witnesses; pardoned: %v\n%s", len(s.jobs), len(s.nodes), len(truth.begins), jg.pardoned, jg.table(names))
 	for _, f := range s.able() {
 		assert.NotNil(s.t, jg.rows[f.Name], "%s has not been injected", f.Name)
 	}

@@ -88,15 +88,22 @@ func parseLine(raw string) (l line, err error) {
 	return l, cmp.Or(err, err2, err3)
 }
 
-// silence is the longest time between from and to in which nothing began.
-func (tr *truth) silence(from, to time.Time) (longest time.Duration) {
+// silence is the longest time between from and to in which nothing began, and when it
+// began.
+func (tr *truth) silence(from, to time.Time) (longest time.Duration, since time.Time) {
 	last := from
 	i, _ := slices.BinarySearchFunc(tr.begins, from, func(l line, t time.Time) int { return l.at.Compare(t) })
-	for ; i < len(tr.begins) && tr.begins[i].at.Before(to); i++ {
-		longest = max(longest, tr.begins[i].at.Sub(last))
-		last = tr.begins[i].at
+	look := func(t time.Time) {
+		if t.Sub(last) > longest {
+			longest, since = t.Sub(last), last
+		}
+		last = t
 	}
-	return max(longest, to.Sub(last))
+	for ; i < len(tr.begins) && tr.begins[i].at.Before(to); i++ {
+		look(tr.begins[i].at)
+	}
+	look(to)
+	return longest, since
 }
 
 // listen starts the server that http jobs ask. It is a witness too.

@@ -40,6 +40,7 @@ func TestTheJudgeSeesEveryLie(t *testing.T) {
 	ran := []jobs.LedgerEntry{{Outcome: jobs.OutcomeRan}}
 	late := []jobs.LedgerEntry{{Outcome: jobs.OutcomeLate}}
 	skipped := []jobs.LedgerEntry{{Outcome: jobs.OutcomeSkipped, Reason: "overlap: it is in the way"}}
+	amnesia := []jobs.LedgerEntry{{Outcome: jobs.OutcomeMissed, Reason: "amnesia: Redis lost its data"}}
 	ok := ended{status: jobs.Succeeded, attempt: 1, finished: ms(9)}
 	rolledBack := ended{status: jobs.RolledBack, finished: ms(20)}
 	join := func(parts ...[]line) (all []line) {
@@ -63,6 +64,10 @@ func TestTheJudgeSeesEveryLie(t *testing.T) {
 		"it began again elsewhere":   {job: plain, entries: ran, lines: join([]line{begin(1, 1, "job")}, []line{begin(2, 2, "job"), end(2, 5, "job", "ok")}), end: ok, again: 1},
 		"it was in the way":          {job: skip, entries: skipped},
 		"its nodes died before":      {job: plain, entries: ran, end: ended{status: jobs.Failed, reason: "killed 5 nodes: quarantined"}},
+		"Redis forgot, and says so":  {job: plain, entries: amnesia},
+		"it ran, and Redis forgot":   {job: plain, entries: amnesia, lines: whole},
+		"that it ran is remembered":  {job: plain, entries: append(amnesia, ran...), lines: whole, end: ok},
+		"it waited, and was forgot":  {job: plain, entries: append(amnesia, ran...), want: "nothing began", lost: 1},
 		"it was undone":              {job: undone, entries: ran, lines: join(steps, undos), end: rolledBack},
 		"in no ledger":               {job: plain, want: "nobody says what became of it", lost: 1},
 		"in no ledger, and it ran":   {job: plain, lines: whole, end: ok, want: "the ledger does not know of it"},
@@ -109,7 +114,7 @@ func TestTheCheckerIsAsked(t *testing.T) {
 	jg := &judge{jobs: []job{j}, truth: tr, archive: a, windows: []window{{fault: calm, from: base, to: tick(3)}}, settled: tick(9)}
 	jg.decide(base, tick(3))
 	all := strings.Join(jg.complaints, "\n")
-	assert.Contains(t, all, "checker: no run of plain-000 began for its tick of "+clock(tick(2)), "it began before its time")
+	assert.Contains(t, all, "checker: no run of plain-000 began for its tick of "+clock(tick(2))+", or", "it began before its time")
 	assert.Contains(t, all, "checker: "+early.run+" began at", "that one")
 	assert.Contains(t, all, runID(j.name, tick(3))+" (none yet): nobody says what became of it")
 	assert.Equal(t, 1, jg.rows[calm].lost)
