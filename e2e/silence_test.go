@@ -51,14 +51,20 @@ func TestAHungLeaderIsDeposed(t *testing.T) {
 		followers []string
 		flags     []string
 		grace     time.Duration
+		quorum    bool // the lock is on Redises of its own
 	}{
-		{"one of three", failpoint.BeforeCommit, 6, []string{"n1", "n2"}, nil, 15 * time.Second},
-		{"one of two", failpoint.Committed, 6, []string{"n1"}, []string{"--leader-grace", "6s"}, 6 * time.Second},
-		{"before it began", failpoint.Adopted, 1, []string{"n1", "n2"}, []string{"--leader-grace", "6s"}, 6 * time.Second},
+		{"one of three", failpoint.BeforeCommit, 6, []string{"n1", "n2"}, nil, 15 * time.Second, false},
+		{"one of two", failpoint.Committed, 6, []string{"n1"}, []string{"--leader-grace", "6s"}, 6 * time.Second, false},
+		{"of a lock quorum", failpoint.BeforeCommit, 6, []string{"n1", "n2"}, []string{"--leader-grace", "6s"}, 6 * time.Second, true},
+		{"before it began", failpoint.Adopted, 1, []string{"n1", "n2"}, []string{"--leader-grace", "6s"}, 6 * time.Second, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, everySecondAll)
+			if c.quorum {
+				_, locks := lockFlags(t)
+				c.flags = append(c.flags, locks...)
+			}
 			hung := f.beginHung("hung", c.at, c.visit, c.flags...)
 			f.ledBy("hung")
 			_, token := f.term()
@@ -121,4 +127,51 @@ func TestAHungLeaderIsDeposed(t *testing.T) {
 			hung.exit(patience)
 		})
 	}
+}
+
+// Redis refuses every write, for longer than the grace: whoever leads is not to blame.
+func TestAFullRedisDeposesNobody(t *testing.T) {
+	t.Parallel()
+	f, _ := ownFleet(t, everySecondAll)
+	flags := []string{"--leader-grace", "5s"}
+	f.up("n1", flags...)
+	f.ledBy("n1")
+	begin := f.adopted(1)
+	n2 := f.up("n2", flags...)
+	n3 := f.up("n3", flags...)
+	pass(6 * time.Second) // their record has to be unbroken for the grace
+	ctx := context.Background()
+	require.NoError(t, f.rdb.ConfigSet(ctx, "maxmemory", "1").Err())
+	n2.says(patience, "the leader is silent", "this node cannot write either")
+	n3.says(patience, "the leader is silent")
+	require.NoError(t, f.rdb.ConfigSet(ctx, "maxmemory", "0").Err())
+	n2.says(patience, "ticks are decided again")
+	f.undeposed()
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("maxmemory"))
+	a.balanced(t)
+	assert.Equal(t, a.ticks, a.ran+a.late)
+}
+
+// Redis refuses the leader alone: somebody took a right from its user.
+func TestALeaderThatMayNotWriteIsDeposed(t *testing.T) {
+	t.Parallel()
+	f, _ := ownFleet(t, everySecondAll)
+	ctx := context.Background()
+	require.NoError(t, f.rdb.Do(ctx, "ACL", "SETUSER", "one", "on", ">secret", "~*", "&*", "+@all").Err())
+	flags := []string{"--leader-grace", "5s"}
+	n1 := f.upAt(strings.Replace(f.url, "redis://", "redis://one:secret@", 1), "n1", flags...)
+	f.ledBy("n1")
+	begin := f.adopted(1)
+	f.up("n2", flags...)
+	f.up("n3", flags...)
+	require.NoError(t, f.rdb.Do(ctx, "ACL", "SETUSER", "one", "-hset").Err())
+	f.awaitLeader(time.Minute, "n1")
+	assert.NotEmpty(t, f.rdb.HGet(ctx, f.key("term"), "deposed").Val())
+	n1.says(patience, "the store does not take decisions", "no longer leading")
+	require.NoError(t, f.rdb.Do(ctx, "ACL", "SETUSER", "one", "+hset").Err())
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("-hset"))
+	a.balanced(t)
+	assert.Equal(t, a.ticks, a.ran+a.late)
 }

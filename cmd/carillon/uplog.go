@@ -72,7 +72,7 @@ func (l *eventLog) batch(events []jobs.Event, resync bool) error {
 		switch e.Type {
 		case jobs.EventLeader:
 			l.leading = e.Node == l.node
-		case jobs.EventResigned:
+		case jobs.EventResigned, jobs.EventDeposed:
 			l.leading = l.leading && e.Node != l.node
 		}
 		if concerns(e, l.node, l.leading) {
@@ -97,7 +97,7 @@ func eventLevel(t jobs.EventType) slog.Level {
 	switch t {
 	case jobs.EventFailed, jobs.EventMissed, jobs.EventRollbackFailed, jobs.EventUnroutable:
 		return slog.LevelError
-	case jobs.EventRollingBack, jobs.EventRolledBack, jobs.EventCanceled, jobs.EventCancelAsked, jobs.EventPaused:
+	case jobs.EventRollingBack, jobs.EventRolledBack, jobs.EventCanceled, jobs.EventCancelAsked, jobs.EventPaused, jobs.EventSilent, jobs.EventDeposed:
 		return slog.LevelWarn
 	case jobs.EventCrashed, jobs.EventRetrying, jobs.EventSkipped, jobs.EventParked, jobs.EventReleased, jobs.EventSuperseded, jobs.EventNodeDown:
 		return slog.LevelWarn
@@ -114,6 +114,10 @@ func eventTitle(t jobs.EventType) string {
 		return "node is gone"
 	case jobs.EventLeader:
 		return "leads now"
+	case jobs.EventSilent:
+		return "this leader is silent, another node finds"
+	case jobs.EventDeposed:
+		return "this leader is deposed"
 	case jobs.EventStep:
 		return "step started"
 	case jobs.EventUnroutable:
