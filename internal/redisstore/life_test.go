@@ -159,6 +159,24 @@ func TestARetryResumesAtTheFailedStep(t *testing.T) {
 	})
 }
 
+// The simulation found that a call which arrives after its repeat, and after the next
+// step began, made the next attempt do again what had been done.
+func TestALateStepDoesNotTakeTheRunBack(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		s := f.node("n1")
+		token := lead(t, s)
+		id := trigger(t, s, job("j"), "a")
+		c := claimOne(t, s)
+		step(t, s, c, 0, "one", true)
+		step(t, s, c, 1, "two", true)
+		step(t, s, c, 0, "one", true)
+		require.Equal(t, []string{"two", "one"}, mustRun(t, s, id).Rollback)
+		expire(t, s, id)
+		sweep(t, s, token)
+		require.Equal(t, 1, claimOne(t, s).Step)
+	})
+}
+
 func TestAFailedRollbackKeepsItsListAndIsResumedByHand(t *testing.T) {
 	engines(t, func(t *testing.T, f *fleet) {
 		ctx := context.Background()
