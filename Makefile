@@ -52,6 +52,14 @@ storm: ## every fault there is, against real processes, for TIME (5m); docs/stor
 faults: ## the faults of docs/faults.md at full length: half an hour
 	go test . ./e2e -run 'TestFault' -faults -v -count=1 -timeout 90m
 
+SEEDS = 1000
+SEED =
+
+.PHONY: sim
+sim: ## simulated clusters: make sim SEEDS=100000, or one of them, with its story: make sim SEED=42
+	go test ./sim -run 'TestSim$$' $(if $(SEED),-seed $(SEED),-seeds $(SEEDS)) -v -count=1 -timeout 0
+	$(if $(SEED),,go test ./scheduler -run TestYears -years $(SEEDS) -v -count=1 -timeout 0)
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for TIME (20s)
 	@sh scripts/fuzz.sh

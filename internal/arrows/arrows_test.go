@@ -59,6 +59,7 @@ var ours = map[string][]string{
 	"carillon/e2e":                {everything},
 	"carillon/faults":             {everything},
 	"carillon/faults/*":           {}, // what the jobs of a storm execute
+	"carillon/sim":                {everything},
 	"carillon/examples":           {},
 	"carillon/examples/*":         {root, "carillon/jobs"}, // what a user can import
 }

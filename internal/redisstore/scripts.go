@@ -132,3 +132,13 @@ func movesTable() string {
 	b.WriteString("}\n")
 	return b.String()
 }
+
+// Scripts returns the text of every script by its name, as Redis gets it: for tests
+// that look over the wire.
+func Scripts() map[string]string {
+	texts := map[string]string{}
+	for _, s := range allScripts() {
+		texts[s.name] = s.text
+	}
+	return texts
+}
