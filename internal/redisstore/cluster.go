@@ -275,7 +275,11 @@ func (w *owner) learn(err error) error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return err // of connect, which looks
 	}
-	if class, _ := classify(err); class == Transient && !isReply(err) {
+	switch class, _ := classify(err); {
+	case class == Down: // it loads its data; another one may have the slot by now
+		w.look()
+		return notDown("reach our slot", err)
+	case class == Transient && !isReply(err):
 		w.look() // no answer, or the connection was cut
 	}
 	return err

@@ -1,7 +1,6 @@
 package redisstore
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -291,27 +290,6 @@ func client(t *target, io time.Duration, pool int) *redis.Client {
 		PoolSize: pool, PoolTimeout: io, PipelinePoolSize: o.PipelinePoolSize,
 		ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
 	})
-	c.AddHook(sentinelErrors{t})
+	c.AddHook(&sentinelErrors{target: t, client: o})
 	return c
-}
-
-// sentinelErrors names what the sentinels answered. "I do not know that master" is
-// redis.Nil on their side, which would be read as "no such key" on ours.
-type sentinelErrors struct{ *target }
-
-func (h sentinelErrors) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := next(ctx, network, addr)
-		if errors.Is(err, redis.Nil) {
-			return nil, &Error{Op: "ask the sentinels", Class: Down, Err: fmt.Errorf("no master %q", h.master),
-				Hint: "is the name after the address of the sentinels the one that they monitor?"}
-		}
-		return conn, err
-	}
-}
-
-func (sentinelErrors) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (sentinelErrors) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
 }
