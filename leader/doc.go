@@ -102,6 +102,10 @@
 //	a lock Redis comes back empty  it is locked again with the next renewal
 //	a winner of the lock installs  refused: a later one is installed, and most locks
 //	itself late                    are not its own any more
+//	lead hangs                     the lock is renewed all the same: this package does
+//	                               not know. When somebody else takes the lock away,
+//	                               the seat is lost, and this node stands for no
+//	                               election until lead has returned (Hangs)
 //	lead fails                     the seat is given up, and this node waits up to a
 //	                               second so that another one may try
 package leader

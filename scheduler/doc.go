@@ -82,4 +82,16 @@
 // sweeps expired leases and back-offs. Leases of runs that somebody executes it
 // takes only when this node has seen the store answer for a whole lease without
 // a break: after an outage of the store every lease looks expired.
+//
+// # Who does not lead
+//
+// A follower watches (Watchdog). It knows what the leader should decide, from the
+// same schedule, and asks the store what was decided: of at most 50 jobs a look, and
+// of none when nothing is due. A leader that decides nothing at all while something
+// is due, at each look for the whole grace, is silent (suspicion.verdict, which is
+// pure). The follower then votes, and the store takes the seat away when the
+// majority of those with the leader's schedule has. docs/adr/0017 says why like this.
+//
+// Not promised: that a leader which decides some jobs and forgets another is noticed,
+// nor that any is when nobody else has its schedule.
 package scheduler

@@ -27,8 +27,9 @@
 // holds exactly the token it was given. A node's script about an attempt
 // (finish, renew, release) checks that the run's hash holds exactly that
 // attempt's token. Everything else (claim, trigger, heartbeat, leave) needs no
-// permission, because being called twice or by two nodes does no harm. No
-// decision compares numbers to find out who is newer, and none uses a clock but
+// permission, because being called twice or by two nodes does no harm. The
+// exception is depose, which takes the seat from a leader: it counts the votes that live
+// nodes have put into their records. No decision compares numbers to find out who is newer, and none uses a clock but
 // TIME of this Redis.
 //
 // What a run may become is one table, jobs/state.go. It is rendered into every
