@@ -41,6 +41,10 @@ type Options struct {
 	// know nothing of each other: the leader's lock is then on most of them instead
 	// of on Redis. All nodes must have the same. They win over the file's.
 	LockRedis []string
+	// WaitReplicas is on how many replicas of Redis a tick's run must be before the leader
+	// goes on, and a claim before the command begins. Where they do not answer in time
+	// the node goes on and says so. Default 0: it does not wait.
+	WaitReplicas int
 	// Namespace separates fleets on one Redis. Default "carillon".
 	Namespace string
 	// Embedded is the loopback address of an in-memory server for development. It
@@ -146,6 +150,9 @@ func (o *Options) fill() error {
 	}
 	if o.Slots == 0 {
 		o.Slots = 2 * runtime.GOMAXPROCS(0)
+	}
+	if o.WaitReplicas < 0 || o.WaitReplicas > 100 {
+		bad("wait for %d replicas: expected 0 to 100", o.WaitReplicas)
 	}
 	if o.Slots < 1 || o.Slots > 10000 {
 		bad("slots %d: expected 1 to 10000", o.Slots)

@@ -51,12 +51,13 @@ func (h *heartbeat) once(ctx context.Context) error {
 	if !hangs.IsZero() {
 		said = n.store.Now().Add(-time.Since(hangs))
 	}
+	wait, replicas := n.store.Replicas()
 	namesake, err := n.store.Heartbeat(ctx, jobs.Node{Slots: n.opts.Slots, Running: h.exec.Running(), StartedAt: n.started,
 		Version: Version(), Zoneinfo: n.Schedule().Zoneinfo, Revision: n.Schedule().Revision,
-		Locks:  n.store.LockList(),
+		Locks: n.store.LockList(), WaitReplicas: wait, Replicas: replicas,
 		NoLead: n.opts.NoLead || h.leaving.Load() || !hangs.IsZero(), Hangs: said, Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.routes(n.Schedule())},
 		n.definitions.all())
-	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running(), Hangs: hangs}
+	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running(), Hangs: hangs, Replicas: replicas}
 	if err == nil {
 		health.Reached = health.Looked
 	}

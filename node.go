@@ -45,6 +45,9 @@ type Health struct {
 	Looked  time.Time // when the node last tried to reach Redis; old: its loops hang
 	Reached time.Time // when it last did; old: Redis is away
 	Running int       // attempts under way
+	// With Options.WaitReplicas: how many replicas had what the node waited for last;
+	// -1 before that.
+	Replicas int
 	// Hangs is since when the scheduler of this node has not ended though its term
 	// has; zero when it has. Such a node executes runs and leads no more: it wants a
 	// restart.
@@ -183,7 +186,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	store, err := redisstore.Open(redisstore.Options{URL: url, LockRedis: n.opts.LockRedis, Namespace: n.opts.Namespace, Node: n.opts.Node, Boot: n.boot,
+	store, err := redisstore.Open(redisstore.Options{URL: url, LockRedis: n.opts.LockRedis, WaitReplicas: n.opts.WaitReplicas, Namespace: n.opts.Namespace, Node: n.opts.Node, Boot: n.boot,
 		Lease: n.opts.Lease, Logger: n.log, Dialer: lab.From(ctx).Dialer, Skew: lab.From(ctx).Skew})
 	if err != nil {
 		if server != nil {
@@ -301,6 +304,9 @@ func (n *Node) connect(ctx context.Context, serving bool) error {
 			return err
 		}
 		if err := n.store.CheckWritable(ctx); err != nil {
+			return err
+		}
+		if err := n.store.CheckReplicas(ctx); err != nil {
 			return err
 		}
 		return n.store.SyncClock(ctx)

@@ -62,7 +62,7 @@ var bounds = map[string]bound{
 	"log":        {ttl: 7 * day, keys: floodJobs * 150},
 	"logs":       {ttl: 30 * day, cap: floodRuns, keys: floodJobs},
 	"logsize":    {ttl: 30 * day, keys: floodJobs},
-	"node":       {ttl: time.Minute, cap: 19, keys: floodNodes},
+	"node":       {ttl: time.Minute, cap: 20, keys: floodNodes},
 	"nodes":      {cap: floodNodes, keys: 1},
 	"schedule":   {ttl: time.Minute, cap: floodJobs, keys: 1},
 	"request":    {ttl: day, keys: 1},

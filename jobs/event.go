@@ -46,6 +46,9 @@ const (
 	EventNodeDown   EventType = "node_down"
 	EventReloaded   EventType = "reloaded"
 
+	EventReplicasMissing EventType = "replicas_missing" // a node that waits for replicas waited in vain
+	EventReplicasBack    EventType = "replicas_back"    // and does so no longer
+
 	EventCanceled       EventType = "canceled"
 	EventRollingBack    EventType = "rolling_back"
 	EventRolledBack     EventType = "rolled_back"

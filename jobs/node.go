@@ -7,25 +7,27 @@ import (
 
 // Node is one carillon process as its heartbeat describes it.
 type Node struct {
-	Name        string
-	Boot        string // unique to the process
-	Leader      bool
-	Epoch       int64 // of its term, when it leads
-	Digest      string
-	Revision    int64  // of its schedule file; 0 when that has none
-	NoLead      bool   // it does not stand for election: it was told not to, or it is shutting down
-	Locks       string // which lock Redises it elects with, "" for none: nodes should agree
-	Slots       int
-	Running     int
-	SeenAt      time.Time
-	StartedAt   time.Time
-	ClockOffset time.Duration // its clock minus the store's
-	Version     string
-	Zoneinfo    string // version of the zone database it computes times with; see Zones.Version
-	Pool        string
-	Labels      map[string]string
-	Routes      []string // that it serves, from its schedule
-	Lease       time.Duration
+	Name         string
+	Boot         string // unique to the process
+	Leader       bool
+	Epoch        int64 // of its term, when it leads
+	Digest       string
+	Revision     int64  // of its schedule file; 0 when that has none
+	NoLead       bool   // it does not stand for election: it was told not to, or it is shutting down
+	WaitReplicas int    // for so many replicas it waits; 0: for none
+	Replicas     int    // so many had what it waited for last; -1 before that
+	Locks        string // which lock Redises it elects with, "" for none: nodes should agree
+	Slots        int
+	Running      int
+	SeenAt       time.Time
+	StartedAt    time.Time
+	ClockOffset  time.Duration // its clock minus the store's
+	Version      string
+	Zoneinfo     string // version of the zone database it computes times with; see Zones.Version
+	Pool         string
+	Labels       map[string]string
+	Routes       []string // that it serves, from its schedule
+	Lease        time.Duration
 
 	Silent      string    // the token of the leader that it last found silent,
 	SilentSince time.Time // since when,

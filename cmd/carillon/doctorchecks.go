@@ -49,6 +49,7 @@ var checks = []check{
 	{"persistence", "a restart of Redis loses what it was told", hasInfo, checkPersistence},
 	{"disk", "Redis cannot write its disk", hasInfo, checkDisk},
 	{"replica_lag", "a replica is behind or not connected", hasInfo, checkReplicas},
+	{"wait_replicas", "a node waits in vain for replicas", hasNodes, checkWaits},
 	{"clients", "Redis is close to maxclients, or refused some", hasInfo, checkClients},
 	{"latency", "Redis answers slowly", nil, checkLatency},
 	{"rights", "the Redis user lacks a command that carillon uses", hasRights, checkRights},
@@ -234,6 +235,17 @@ func checkReplicas(p patient) []finding {
 		}
 		found = append(found, one(warning, fields["ip"]+":"+fields["port"], "look at the log of that replica and at the network between the two",
 			"state %s, silent for %d s: a fail-over to it loses what it has not got", cmp.Or(fields["state"], "unknown"), lag)...)
+	}
+	return found
+}
+
+func checkWaits(p patient) []finding {
+	var found []finding
+	for _, n := range p.Nodes {
+		if n.WaitReplicas > 0 && n.Replicas >= 0 && n.Replicas < n.WaitReplicas {
+			found = append(found, one(warning, n.Name, "start the replicas, or look at their logs; or fewer: --wait-replicas", "it waits for %s (--wait-replicas) and %d had what it wrote last: a fail-over now may repeat runs or forget them",
+				count(n.WaitReplicas, "replica"), n.Replicas)...)
+		}
 	}
 	return found
 }

@@ -95,9 +95,9 @@ func eventColour(t jobs.EventType) colour {
 		return red
 	case jobs.EventRollingBack, jobs.EventRolledBack, jobs.EventCanceled, jobs.EventCancelAsked, jobs.EventPaused:
 		return yellow
-	case jobs.EventRetrying, jobs.EventSkipped, jobs.EventParked, jobs.EventReleased, jobs.EventSuperseded, jobs.EventNodeDown, jobs.EventResigned, jobs.EventDeposed:
+	case jobs.EventRetrying, jobs.EventSkipped, jobs.EventParked, jobs.EventReleased, jobs.EventSuperseded, jobs.EventNodeDown, jobs.EventResigned, jobs.EventDeposed, jobs.EventReplicasMissing:
 		return yellow
-	case jobs.EventRunning, jobs.EventLeader, jobs.EventNodeUp, jobs.EventReloaded, jobs.EventResumed, jobs.EventUndone, jobs.EventRenamed:
+	case jobs.EventRunning, jobs.EventLeader, jobs.EventNodeUp, jobs.EventReloaded, jobs.EventResumed, jobs.EventUndone, jobs.EventRenamed, jobs.EventReplicasBack:
 		return cyan
 	default:
 		return plain

@@ -31,6 +31,7 @@ type upOptions struct {
 	pool      string
 	labels    []string
 	lockRedis []string
+	replicas  int
 	dev       bool
 	log       logKind
 }
@@ -64,11 +65,12 @@ so does a change of it.`,
 	f.DurationVar(&o.lease, "lease", carillon.DefaultLease, "a dead node's runs start elsewhere after this `DURATION`")
 	f.DurationVar(&o.drain, "drain", carillon.DefaultDrain, "running jobs get this `DURATION` when the node stops")
 	f.StringArrayVar(&o.lockRedis, "lock-redis", nil, "`URL` of a Redis for the leader's lock, one of 3, 5, 7 or 9 that know nothing of each other\n(default: $CARILLON_LOCK_REDIS with commas between, or redis.lock of the file, or none: the lock is on --redis)")
+	f.IntVar(&o.replicas, "wait-replicas", 0, "queue a tick, and begin a command, only when `N` replicas of Redis know of it, or do not answer in time")
 	f.BoolVar(&o.noLead, "no-lead", false, "execute runs, never lead")
 	f.BoolVar(&o.dev, "dev", false, "allow the embedded server under systemd or Kubernetes")
 	f.Var(&o.log, "log", "how the node's log is written")
 	mustComplete(cmd, "log", completeWords([]string{string(logText), string(logJSON)}))
-	for _, name := range []string{"node", "slots", "label", "pool", "leader-ttl", "leader-grace", "lease", "drain", "lock-redis"} {
+	for _, name := range []string{"node", "slots", "label", "pool", "leader-ttl", "leader-grace", "lease", "drain", "lock-redis", "wait-replicas"} {
 		mustComplete(cmd, name, cobra.NoFileCompletions)
 	}
 	return cmd
@@ -125,6 +127,8 @@ func (o *upOptions) check() error {
 		return bad("--leader-grace %s: expected at least %s, and the leader TTL, %s", o.grace, minGrace, o.leaderTTL)
 	case o.lease < minLease:
 		return bad("--lease %s: expected at least %s", o.lease, minLease)
+	case o.replicas < 0 || o.replicas > 100:
+		return bad("--wait-replicas %d: expected 0 to 100", o.replicas)
 	case o.drain < 0:
 		return bad("--drain %s: expected 0 or more", o.drain)
 	}
@@ -199,7 +203,7 @@ func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
 		return nil, err
 	}
 	node, err := carillon.New(carillon.Options{
-		File: path, Zoneinfo: string(zones), Redis: given.url, LockRedis: locks, Namespace: a.namespace(), Embedded: a.opts.embedded,
+		File: path, Zoneinfo: string(zones), Redis: given.url, LockRedis: locks, WaitReplicas: o.replicas, Namespace: a.namespace(), Embedded: a.opts.embedded,
 		Node: o.node, Slots: o.slots, LeaderTTL: o.leaderTTL, LeaderGrace: o.grace, Lease: o.lease, Drain: drain,
 		NoLead: o.noLead, Pool: o.pool, Labels: labels, Logger: log,
 	})

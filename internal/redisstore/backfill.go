@@ -69,7 +69,7 @@ func (s *Store) Feed(ctx context.Context, token string, job func(name string) *j
 		return false, nil
 	}
 	args[1] = count
-	answer, err := s.eval(ctx, feedScript,
+	answer, err := s.evalAcknowledged(ctx, feedScript,
 		[]string{s.keys.probe(), s.keys.leader(), s.keys.backfills(), s.keys.events(), s.keys.sequence()}, args...)
 	if err != nil {
 		return false, fmt.Errorf("feed backfills: %w", err)

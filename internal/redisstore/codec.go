@@ -141,7 +141,8 @@ func decodeNode(name string, h map[string]string) jobs.Node {
 	if !strings.HasPrefix(deposed, name+":"+h["boot"]+":") {
 		deposedAt = "" // that was an earlier process of this name
 	}
-	return jobs.Node{Name: name, Boot: h["boot"], Digest: digest, Revision: number("revision"), NoLead: h["no_lead"] == "1", Locks: h["locks"],
+	want, got, _ := strings.Cut(h["replicas"], " ")
+	return jobs.Node{WaitReplicas: int(toInt(want)), Replicas: int(toInt(got)), Name: name, Boot: h["boot"], Digest: digest, Revision: number("revision"), NoLead: h["no_lead"] == "1", Locks: h["locks"],
 		Slots: int(number("slots")), Running: int(number("running")),
 		SeenAt: fromMillis(number("seen_at")), StartedAt: fromMillis(number("started_at")),
 		ClockOffset: time.Duration(number("clock_offset_ms")) * time.Millisecond, Version: h["version"], Zoneinfo: h["zoneinfo"],

@@ -110,7 +110,7 @@ func (s *Store) Commit(ctx context.Context, token string, decisions []jobs.Decis
 	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence(), s.keys.paused(), s.keys.term()}
 	for len(decisions) > 0 {
 		n := min(len(decisions), commitChunk)
-		reply, err := s.eval(ctx, commitScript, keys, commitArgs(token, decisions[:n])...)
+		reply, err := s.evalAcknowledged(ctx, commitScript, keys, commitArgs(token, decisions[:n])...)
 		if err != nil {
 			return verdicts, fmt.Errorf("commit ticks: %w", err)
 		}

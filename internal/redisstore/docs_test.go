@@ -380,6 +380,11 @@ func TestLivesLeaveTheDocumentedKeys(t *testing.T) {
 	})
 	look()
 	lifeAfterTheFirst(t, b, token, look)
+	for _, got := range []int{0, 1} { // no replica is there to be missed
+		a.replicas.want = 1
+		a.announceReplicas(ctx, got)
+		a.replicas.want = 0
+	}
 	require.NoError(t, a.Announce(ctx, jobs.Event{Type: jobs.EventReloaded, Node: "a", Reason: "schedule s1"}))
 	require.NoError(t, a.Resigned(ctx, token, "a"))
 	beat(a)

@@ -23,14 +23,14 @@ type call struct {
 
 // pipeline runs calls in one round trip, in order. After SCRIPT FLUSH or a
 // restart the ones that were unknown are loaded and run again.
-func (s *Store) pipeline(ctx context.Context, calls []*call) error {
+func (s *Store) pipeline(ctx context.Context, on redis.Cmdable, calls []*call) error {
 	if len(calls) == 1 {
 		c := calls[0]
 		var err error
-		c.reply, err = s.evalOnce(ctx, s.cmd, c.script, c.keys, c.args)
+		c.reply, err = s.evalOnce(ctx, on, c.script, c.keys, c.args)
 		return wrap(c.script.name, err)
 	}
-	pipe := s.cmd.Pipeline()
+	pipe := on.Pipeline()
 	cmds := make([]*redis.Cmd, len(calls))
 	for i, c := range calls {
 		cmds[i] = pipe.EvalSha(ctx, c.script.sha, c.keys, append([]any{s.keys.prefix}, c.args...)...)
@@ -39,7 +39,7 @@ func (s *Store) pipeline(ctx context.Context, calls []*call) error {
 	for i, c := range calls {
 		var err error
 		if c.reply, err = cmds[i].Result(); isNoScript(err) {
-			c.reply, err = s.evalOnce(ctx, s.cmd, c.script, c.keys, c.args)
+			c.reply, err = s.evalOnce(ctx, on, c.script, c.keys, c.args)
 		}
 		if err != nil {
 			return wrap(c.script.name, err)
@@ -65,7 +65,14 @@ func (s *Store) Exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs.Ex
 	if len(calls) == 0 {
 		return reply, nil
 	}
-	if err := s.pipeline(ctx, calls); err != nil {
+	var on redis.Cmdable = s.cmd
+	var conn *redis.Conn
+	if s.replicas.want > 0 {
+		conn = s.cmd.Conn()
+		defer func() { _ = conn.Close() }()
+		on = conn
+	}
+	if err := s.pipeline(ctx, on, calls); err != nil {
 		return reply, fmt.Errorf("exchange runs: %w", err)
 	}
 	if finish != nil {
@@ -82,6 +89,13 @@ func (s *Store) Exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs.Ex
 		var err error
 		if reply.Claims, reply.More, err = decodeClaims(claim.reply); err != nil {
 			return reply, err
+		}
+	}
+	// No command begins before the replicas know of its claim, and of all before it,
+	// and no result is forgotten here before they have it.
+	if conn != nil && len(req.Results)+len(reply.Claims) > 0 {
+		if err := s.acknowledged(ctx, conn, claimPatience); err != nil {
+			return jobs.ExchangeReply{}, fmt.Errorf("exchange runs: %w", err)
 		}
 	}
 	return reply, nil

@@ -35,7 +35,7 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 		s.opts.Node, s.opts.Boot, nodeKeep.Milliseconds(), strings.Join(digests, " "),
 		"slots", n.Slots, "running", n.Running, "started_at", millis(n.StartedAt),
 		"clock_offset_ms", s.ClockOffset().Milliseconds(), "version", text(n.Version), "zoneinfo", text(n.Zoneinfo),
-		"revision", n.Revision, "no_lead", noLead, "locks", n.Locks, "hangs", millisOrZero(n.Hangs), "lease_ms", s.opts.Lease.Milliseconds(), "routes", strings.Join(n.Routes, " "), "pool", n.Pool, "labels", joinLabels(n.Labels))
+		"revision", n.Revision, "no_lead", noLead, "locks", n.Locks, "replicas", joinReplicas(n), "hangs", millisOrZero(n.Hangs), "lease_ms", s.opts.Lease.Milliseconds(), "routes", strings.Join(n.Routes, " "), "pool", n.Pool, "labels", joinLabels(n.Labels))
 	if err != nil {
 		return "", fmt.Errorf("heartbeat: %w", err)
 	}
@@ -172,6 +172,14 @@ func (s *Store) Leave(ctx context.Context) error {
 		return fmt.Errorf("leave: %w", err)
 	}
 	return nil
+}
+
+// joinReplicas writes "wanted got"; "" when the node does not wait for replicas.
+func joinReplicas(n jobs.Node) string {
+	if n.WaitReplicas == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %d", n.WaitReplicas, n.Replicas)
 }
 
 // joinLabels and splitLabels write labels as "k=v,k=v"; the schedule file and the

@@ -21,11 +21,14 @@ import (
 type Options struct {
 	URL       string   // redis://[user:password@]host:port/db, rediss://…, unix:///path; see parseURL
 	LockRedis []string // addresses of the lock Redises; empty: the lock is on the Redis of the data
-	Namespace string   // default "carillon"
-	Node      string   // this node's name; empty for a reader
-	Boot      string   // this process' id; empty for a reader
-	Lease     time.Duration
-	Logger    *slog.Logger // default: discards
+	// WaitReplicas is on how many replicas a commit or a claim must be before the caller
+	// goes on, as far as they answer in time; 0: it goes on at once.
+	WaitReplicas int
+	Namespace    string // default "carillon"
+	Node         string // this node's name; empty for a reader
+	Boot         string // this process' id; empty for a reader
+	Lease        time.Duration
+	Logger       *slog.Logger // default: discards
 	// Dialer replaces the network, for tests.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Skew is how far this node's clock is ahead of the true one, for tests.
@@ -40,12 +43,13 @@ type Store struct {
 	clock *clock
 	addr  string
 
-	cmd    *redis.Client // scripts and reads
-	lead   *redis.Client // the lock alone, so that nothing queues before a renewal
-	block  *redis.Client // the bell alone: it sits in BLPOP
-	sub    *redis.Client // pub/sub
-	owner  *owner        // in a cluster: who has our slot, for all four
-	voters voters
+	cmd      *redis.Client // scripts and reads
+	lead     *redis.Client // the lock alone, so that nothing queues before a renewal
+	block    *redis.Client // the bell alone: it sits in BLPOP
+	sub      *redis.Client // pub/sub
+	owner    *owner        // in a cluster: who has our slot, for all four
+	voters   voters
+	replicas replicas
 
 	vacant  chan struct{}
 	cancels chan string
@@ -94,6 +98,7 @@ func Open(opts Options) (*Store, error) {
 		})
 		s.owner = base.owner
 	}
+	s.replicas.want = opts.WaitReplicas
 	s.cmd = client(base, 2*time.Second, 16)
 	// After as many failed dials as the pool is large, the client refuses every call
 	// and looks again only once a second: too seldom for a short leader TTL.

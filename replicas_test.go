@@ -1,0 +1,116 @@
+package carillon_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"carillon"
+	"carillon/internal/redistest"
+)
+
+// Two replicas, and a master that goes on with one of them (min-replicas-to-write 1):
+// in a fail-over it acknowledges for about a second what the new master never hears
+// of. With --wait-replicas 2 no command begins that the new master does not know of.
+func TestNothingRunsTwiceInAFailOverThatIsWaitedFor(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	wait, failovers := 2, 1
+	if os.Getenv("CARILLON_MEASURE_FAILOVERS") != "" {
+		_, err := fmt.Sscan(os.Getenv("CARILLON_MEASURE_FAILOVERS"), &wait, &failovers)
+		require.NoError(t, err)
+	}
+	flags := []string{"--min-replicas-to-write", "1", "--repl-diskless-sync-delay", "0"}
+	master := redistest.StartReal(t, flags...)
+	host, port, err := net.SplitHostPort(master.Addr())
+	require.NoError(t, err)
+	connect := func(addr string) *redis.Client {
+		c := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true})
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	servers := map[string]*redis.Client{master.Addr(): connect(master.Addr())}
+	for range 2 {
+		r := redistest.StartReal(t, append(flags, "--replicaof", host+" "+port)...)
+		servers[r.Addr()] = connect(r.Addr())
+	}
+	inSync := func(c *redis.Client) bool { return c.Wait(ctx, 2, time.Second).Val() == 2 }
+	require.Eventually(t, func() bool { return inSync(servers[master.Addr()]) }, time.Minute, 20*time.Millisecond)
+	var addrs []string
+	var sentinels []*redis.Client
+	for i := range 3 {
+		file := filepath.Join(t.TempDir(), fmt.Sprintf("sentinel%d.conf", i))
+		require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf("sentinel monitor main %s %s 2\n"+
+			"sentinel down-after-milliseconds main 60000\nsentinel failover-timeout main 20000\n", host, port)), 0o600))
+		s := redistest.StartSentinel(t, file)
+		addrs, sentinels = append(addrs, s.Addr()), append(sentinels, connect(s.Addr()))
+	}
+	current := func() string {
+		at, err := sentinels[0].Do(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main").StringSlice()
+		if err != nil || len(at) != 2 {
+			return ""
+		}
+		return net.JoinHostPort(at[0], at[1])
+	}
+	field := func(name string) string {
+		m, _ := sentinels[0].Do(ctx, "SENTINEL", "MASTER", "main").StringSlice()
+		for i := 0; i+1 < len(m); i += 2 {
+			if m[i] == name {
+				return m[i+1]
+			}
+		}
+		return ""
+	}
+	require.Eventually(t, func() bool { return field("num-slaves") == "2" && field("num-other-sentinels") == "2" },
+		time.Minute, 50*time.Millisecond, "the sentinels find the replicas and each other")
+
+	var text strings.Builder
+	text.WriteString("version: 1\ndefaults: {catch_up: all, overlap: allow}\njobs:\n")
+	for i := range 20 {
+		fmt.Fprintf(&text, "  beat%d: {schedule: \"* * * * * *\", jitter: 900ms, func: beat}\n", i)
+	}
+	var rec recorder
+	url := "redis+sentinel://" + strings.Join(addrs, ",") + "/main/0"
+	var stops []func()
+	for _, name := range []string{"a", "b"} {
+		_, stop := up(t, carillon.Options{Redis: url, Node: name, WaitReplicas: wait, LeaderTTL: 1500 * time.Millisecond, Schedule: schedule(t, text.String()),
+			Funcs: map[string]carillon.Func{"beat": rec.handler(name)}})
+		stops = append(stops, stop)
+	}
+	runs := func(n int) {
+		t.Helper()
+		before := len(rec.snapshot())
+		require.Eventually(t, func() bool { return len(rec.snapshot()) >= before+n }, 2*time.Minute, 10*time.Millisecond)
+	}
+	runs(40)
+	for range failovers {
+		old := current()
+		require.Eventually(t, func() bool { return sentinels[0].Do(ctx, "SENTINEL", "FAILOVER", "main").Err() == nil }, time.Minute, 200*time.Millisecond)
+		require.Eventually(t, func() bool { return current() != old && current() != "" }, time.Minute, 20*time.Millisecond, "another master")
+		runs(100)
+		require.Eventually(t, func() bool {
+			return inSync(servers[current()]) && !strings.Contains(field("flags"), "failover") && field("num-slaves") == "2"
+		}, time.Minute, 50*time.Millisecond, "all is as before")
+	}
+	for _, stop := range stops {
+		stop()
+	}
+	twice := 0
+	got := rec.snapshot()
+	for id, attempts := range got {
+		if len(attempts) > 1 {
+			twice++
+			t.Logf("%s ran %v", id, attempts)
+		}
+	}
+	t.Logf("%d runs, %d fail-overs, --wait-replicas %d: %d ran twice", len(got), failovers, wait, twice)
+	require.Zero(t, twice)
+}
