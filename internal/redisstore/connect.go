@@ -84,6 +84,8 @@ func parseURL(raw string) (*target, error) {
 		case slices.Contains(known, name):
 		case slices.Contains(tlsParameters, name):
 			return nil, bad("parameter %s goes with rediss:// (TLS) alone", name)
+		case strings.Contains(u.RawQuery, "@"): // perhaps the end of a password with a "?" in it
+			return nil, malformed
 		default:
 			return nil, bad("unknown parameter %q: expected %s", name, strings.Join(known, ", "))
 		}
@@ -173,8 +175,8 @@ func hostsOf(u *url.URL) (hosts []string, ok bool) {
 // parameters that it does not know.
 func Redact(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil || strings.Contains(u.Path, "@") && u.Scheme != "unix" {
-		// A password with a "/" or a "%" in it takes the rest of the URL along.
+	if err != nil || astray(u) {
+		// A password with a "/", "#", "?" or "%" in it takes the rest of the URL along.
 		if at := strings.LastIndex(raw, "@"); at >= 0 {
 			return "redis://***@" + raw[at+1:]
 		}
@@ -195,6 +197,16 @@ func Redact(raw string) string {
 		}
 	}
 	return u.Redacted()
+}
+
+// astray: an "@" stands where no password ends, so that one may have been read as
+// something else.
+func astray(u *url.URL) bool {
+	elsewhere := u.Opaque + u.RawQuery + u.Fragment
+	if u.Scheme != "unix" { // whose path may have one
+		elsewhere += u.Path
+	}
+	return strings.Contains(elsewhere, "@")
 }
 
 // certificates are the files of a TLS connection: "" where there is none.
