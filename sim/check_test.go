@@ -177,6 +177,78 @@ func (w *world) judge(r *result) {
 	w.judgeRuns(r)
 	w.judgeOverlap()
 	w.judgeTargets(r)
+	w.judgeRequests()
+	w.judgeFollowers()
+	w.judgePunctuality()
+}
+
+// judgeRequests: a request by hand that was repeated, because nobody knew whether it had
+// arrived, is one run.
+func (w *world) judgeRequests() {
+	for number, e := range w.eras {
+		runs := map[string]string{} // of each request
+		for id := range e.states {
+			_, rest, ok := strings.Cut(id, "@manual-")
+			if !ok {
+				continue
+			}
+			request, _, _ := strings.Cut(rest, "-")
+			if had := runs[request]; had != "" {
+				w.broken("I1", "one request (era %d) became %s and %s", number, had, id)
+			}
+			runs[request] = id
+		}
+		for request, id := range w.asked {
+			if number == 0 && len(w.eras) == 1 && id != "" && e.states[id] == "" {
+				w.broken("I2", "%s was answered with %s, and there is no such run", request, id)
+			}
+		}
+	}
+}
+
+// judgeFollowers: each end of a job that another one follows has a run of that one, or an
+// entry in its ledger that says why not.
+func (w *world) judgeFollowers() {
+	if !slices.Contains(w.p.jobs, "follow") {
+		return
+	}
+	for number, e := range w.eras {
+		for id, state := range e.states {
+			if name, _ := jobs.JobOf(id); name != "saga" || !state.Final() || e.states["follow@after-"+id] != "" {
+				continue
+			}
+			if !slices.ContainsFunc(e.ledgers["follow"], func(l jobs.LedgerEntry) bool { return strings.HasSuffix(l.Reason, "(after "+id+")") }) {
+				w.broken("I2", "%s (era %d) is %s, and nothing became of the job that follows it", id, number, state)
+			}
+		}
+	}
+}
+
+// judgePunctuality: when all is well for a while, ticks are in time.
+func (w *world) judgePunctuality() {
+	e := w.eras[len(w.eras)-1]
+	from, to := w.healedAt.Add(w.p.lease+w.p.ttl+5*time.Second), e.ended.Add(-3*time.Second)
+	began := map[string]time.Time{}
+	for _, d := range w.truth.list {
+		if at, ok := began[d.run]; !ok || d.onRedis.Before(at) {
+			began[d.run] = d.onRedis
+		}
+	}
+	for _, name := range w.p.jobs {
+		d, job := dishOf(name), w.files[0].Job(name)
+		if !d.steady() || !job.Ticks() || name == "everyone" {
+			continue
+		}
+		fates := e.ticked(name)
+		for tick, ok := job.Next(from); ok && job.Starts(tick).Before(to); tick, ok = job.Next(tick) {
+			id := jobs.TickRunID(name, tick)
+			if _, runs := fates[id]; !runs {
+				w.broken("I10", "%s: all is well, and tick %s did not become a run", name, clock(tick))
+			} else if late := began[id].Sub(job.Starts(tick)); began[id].IsZero() || late > 2*time.Second {
+				w.broken("I10", "%s: all is well, and %s began at %s", name, id, clock(began[id]))
+			}
+		}
+	}
 }
 
 // judgeLedger: every tick of a job that never changed is in its ledger, once.

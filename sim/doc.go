@@ -12,7 +12,7 @@
 //
 // # A seed
 //
-// A seed is a plan (newPlan): the nodes, the schedule, up to twenty-one faults with their
+// A seed is a plan (newPlan): the nodes, the schedule, up to forty faults with their
 // times, and how long each part of each job takes and whether it fails. First comes the storm. Nothing
 // that is promised may be broken at any moment of it. Then everything heals, and three leases
 // later everything that is older must have ended. Faults strike between a node and
@@ -32,6 +32,7 @@
 //   - I6 each unfinished run stands somewhere, each finished one nowhere; states follow
 //     the table of moves; no script fails
 //   - I7 steps in their order, undos in reverse, and whatever began was undone
+//   - I10 a while after the last fault all ticks are in time
 //   - I11 somebody leads when everything works
 //   - I13 the ticks that became runs, matched to distinct runs as Jepsen did for
 //     Chronos (package checker), with none left over on either side
@@ -39,7 +40,7 @@
 //
 // When Redis loses its data (FLUSHALL, a restart without them) another era begins: what
 // was promised is promised within an era, and what ran in two of them is not held
-// against anybody. I8, I9, I10 and I12 need processes, real memory, real time and real output.
+// against anybody. I8, I9 and I12 need processes, real memory and real output, I10 in the storm real time.
 //
 // # Replaying
 //

@@ -171,7 +171,7 @@ func drawPlan(seed uint64, on focus) *plan {
 	if len(have) == 0 {
 		have = []faultKind{crashAfter}
 	}
-	for n := 6 + r.IntN(16); n > 0; n-- {
+	for n := pick(r, 6, 6, 6, 25) + r.IntN(16); n > 0; n-- {
 		kind := pick(r, have...)
 		if n <= 3 && on.kinds == nil {
 			kind = certain

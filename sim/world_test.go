@@ -35,6 +35,7 @@ type world struct {
 	client   *redis.Client
 
 	healed        atomic.Bool // no faults any more
+	healedAt      time.Time   // on the clock of Redis
 	closed        atomic.Bool // nothing starts any more
 	era           atomic.Int64
 	redisWentBack atomic.Bool
@@ -179,6 +180,7 @@ func (w *world) play() {
 	w.sleepUntil(w.p.storm)
 
 	healed := w.heal()
+	w.healedAt = healed
 	w.sleepUntil(time.Since(bubbleBegan) + 3*w.p.lease)
 	w.lively(healed)
 
