@@ -391,6 +391,7 @@ func (w *world) byHand(f *fault) {
 			}
 			request := fmt.Sprintf("request-%d", f.draw)
 			w.ask(request, "")
+			w.hinder(f.draw)
 			for try := range 6 {
 				reply, err := s.Trigger(ctx, jobs.TriggerRequest{Job: w.files[0].Job(name), Unique: fmt.Sprintf("%x-%d", f.draw, try), RequestID: request, By: "sim"})
 				if err == nil {
@@ -447,6 +448,28 @@ func (w *world) byHand(f *fault) {
 			}
 		}
 	})
+}
+
+// hinder has the operator's next trigger meet a fault, three times of four: he cannot
+// know whether it arrived, and asks again.
+func (w *world) hinder(draw uint64) {
+	if w.healed.Load() {
+		return
+	}
+	set := func(kind faultKind, length time.Duration) {
+		w.hands.set(func() {
+			w.hands.traps = append(w.hands.traps, &trap{fault: &fault{kind: kind, length: length}, script: "trigger"})
+		})
+	}
+	switch draw >> 32 % 4 {
+	case 0:
+		set(cutReply, 0)
+	case 1: // until he has given up, and asks anew
+		w.hands.set(func() { w.hands.fault = swallowReplies })
+		w.after(3500*time.Millisecond, func() { w.hands.set(func() { w.hands.fault = "" }) })
+	case 2:
+		set(lateRequest, 5*time.Second)
+	}
 }
 
 func (w *world) ask(request, run string) {
