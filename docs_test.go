@@ -299,6 +299,7 @@ func TestSomeNumbersOfTheDocuments(t *testing.T) {
 	assert.Contains(t, page, "first 32 KiB and last 224 KiB")
 	assert.Contains(t, page, "`--leader-ttl`, 5 seconds")
 	assert.Equal(t, 5*time.Second, carillon.DefaultLeaderTTL)
+	assert.Equal(t, 15*time.Second, carillon.DefaultLeaderGrace)
 	guarantees := read(t, "docs/guarantees.md")
 	assert.Equal(t, 30*time.Second, carillon.DefaultLease)
 	assert.Contains(t, guarantees, "the lease, 30 seconds")

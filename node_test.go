@@ -286,11 +286,12 @@ func TestOptionsAreChecked(t *testing.T) {
 		"both set":                          {Redis: "redis://h", Schedule: s, File: "x"},
 		"Zoneinfo is set, and Schedule has": {Redis: "redis://h", Schedule: s, Zoneinfo: "host"},
 		"zoneinfo \"hots\": expected embedded or host; did you mean \"host\"?": {Redis: "redis://h", File: "x", Zoneinfo: "hots"},
-		"no Redis":                          {Schedule: s, Funcs: beat},
-		"node name \"a b\"":                 {Redis: "redis://h", Schedule: s, Funcs: beat, Node: "a b"},
-		"slots -1":                          {Redis: "redis://h", Schedule: s, Funcs: beat, Slots: -1},
-		"leader TTL 1ms: expected at least": {Redis: "redis://h", Schedule: s, Funcs: beat, LeaderTTL: time.Millisecond},
-		"func \"beat\" has no handler":      {Redis: "redis://h", Schedule: s},
+		"no Redis":                              {Schedule: s, Funcs: beat},
+		"node name \"a b\"":                     {Redis: "redis://h", Schedule: s, Funcs: beat, Node: "a b"},
+		"slots -1":                              {Redis: "redis://h", Schedule: s, Funcs: beat, Slots: -1},
+		"leader grace 4s: expected at least 5s": {Redis: "redis://h", Schedule: s, Funcs: beat, LeaderGrace: 4 * time.Second},
+		"leader TTL 1ms: expected at least":     {Redis: "redis://h", Schedule: s, Funcs: beat, LeaderTTL: time.Millisecond},
+		"func \"beat\" has no handler":          {Redis: "redis://h", Schedule: s},
 	} {
 		_, err := carillon.New(o)
 		require.ErrorContains(t, err, says)

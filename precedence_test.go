@@ -1,10 +1,13 @@
 package carillon
 
 import (
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"carillon/jobs"
 )
@@ -43,6 +46,13 @@ func TestWhoLeadsByRevision(t *testing.T) {
 		}
 		assert.Equal(t, c.want, newPrecedence("boot-a", ttl).decide(c.own, c.live, vacant, now), name)
 	}
+}
+
+// A node that leaves a vacant seat to others is none that depose.lua counts on.
+func TestTheScriptForgetsADeposalWhenTheNodeDoes(t *testing.T) {
+	text, err := os.ReadFile("internal/redisstore/lua/depose.lua")
+	require.NoError(t, err)
+	assert.Contains(t, string(text), fmt.Sprintf("local RESPITE_MS = %d ", deposedFor.Milliseconds()))
 }
 
 func TestADeposedNodeLeavesTheSeatToOthers(t *testing.T) {

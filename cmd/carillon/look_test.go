@@ -127,7 +127,17 @@ func TestRemarksOnNodes(t *testing.T) {
 	assert.Equal(t, []string{
 		"the nodes run 2 revisions of one schedule: revision 8, x (b); revision 0, x (a): compare the files, or wait for a roll-out to end",
 	}, remarks([]jobs.Node{{Name: "a", Leader: true, Digest: "x"}, {Name: "b", Digest: "x", Revision: 8}}))
-	assert.Empty(t, remarks([]jobs.Node{{Name: "a", Leader: true, Zoneinfo: "2026f"}, {Name: "b", Zoneinfo: "2026f"}}))
+	now := time.Now()
+	said := func(name, of string, ago time.Duration) jobs.Node {
+		return jobs.Node{Name: name, Silent: of, SilentAt: now.Add(-ago), SeenAt: now}
+	}
+	hung := jobs.Node{Name: "h", Hangs: now}
+	assert.Equal(t, []string{
+		"a leads and decides no ticks, b, c of 5 find: read its log; `carillon doctor` says more",
+		"the scheduler of h hangs: it executes runs and leads no more until it is restarted",
+	}, remarks([]jobs.Node{{Name: "a", Boot: "1", Leader: true, SeenAt: now}, said("b", "a:1:7", time.Second), said("c", "a:1:7", 0),
+		said("d", "a:1:7", 7*time.Second), said("e", "a:0:7", 0), hung}))
+	assert.Empty(t, remarks([]jobs.Node{{Name: "a", Boot: "1", Leader: true, Zoneinfo: "2026f"}, {Name: "b", Zoneinfo: "2026f"}}))
 	assert.Equal(t, []string{
 		"the nodes compute times with different zone databases: 2026f (a, c), host 2025b (b), unknown (d): bring all to one version of carillon, with the same --zoneinfo",
 	}, remarks([]jobs.Node{{Name: "a", Leader: true, Zoneinfo: "2026f"}, {Name: "b", Zoneinfo: "host 2025b"}, {Name: "c", Zoneinfo: "2026f"}, {Name: "d"}}))

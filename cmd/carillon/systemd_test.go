@@ -39,4 +39,6 @@ func TestConditionOfANode(t *testing.T) {
 	assert.Equal(t, "2 running", condition(carillon.Health{Looked: now, Reached: now, Running: 2}, now))
 	assert.Equal(t, "2 running; Redis has been away for 1m0s", condition(carillon.Health{Looked: now, Reached: now.Add(-time.Minute), Running: 2}, now))
 	assert.Contains(t, condition(carillon.Health{Looked: now.Add(-time.Minute)}, now), "hangs")
+	assert.Equal(t, "2 running; the scheduler has hung since its term ended, 1m0s ago: restart the node",
+		condition(carillon.Health{Looked: now, Reached: now, Running: 2, Hangs: now.Add(-time.Minute)}, now))
 }

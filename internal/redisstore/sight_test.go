@@ -75,9 +75,23 @@ func TestSightOfALeaderAtWork(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, decided.Moved, look("a").Moved, "to decide nothing new is no progress")
 
+		// Skipped is decided, too.
+		_, _, err = a.Pause(ctx, "x", "me", "")
+		require.NoError(t, err)
+		require.NoError(t, a.cmd.HSet(ctx, a.keys.term(), "moved", begun.Since.UnixMilli()).Err())
+		_, err = a.Commit(ctx, token, []jobs.Decision{ran(x, tick.Add(time.Second))})
+		require.NoError(t, err)
+		assert.Equal(t, tick.Add(time.Second).UTC(), look("a").Cursors[0].Decided)
+		assert.WithinDuration(t, decided.At, look("a").Moved, 2*time.Second)
+
+		// A term that has decided something does not get on by asking for its cursors again.
+		require.NoError(t, a.cmd.HSet(ctx, a.keys.term(), "moved", begun.Since.UnixMilli()).Err())
 		_, err = a.Adopt(ctx, token, []*jobs.Job{y})
 		require.NoError(t, err)
 		assert.True(t, look("a").Cursors[0].Gone)
+		if !begun.Since.Equal(decided.Moved) { // both in one millisecond
+			assert.Equal(t, begun.Since, look("a").Moved)
+		}
 
 		// A leader of a version that does not write it: what is there is of a term before.
 		require.NoError(t, a.cmd.HSet(ctx, a.keys.term(), "since", a.Now().Add(time.Minute).UnixMilli()).Err())
