@@ -77,6 +77,11 @@ func (jg *judge) at(t time.Time) window {
 // run of a tick: one that had not ended when Redis last knew of it.
 func (jg *judge) excuse(tick time.Time, id string) (window, bool) {
 	end, known := jg.archive.ended[id]
+	for _, w := range slices.Backward(jg.windows) { // the last one that took back its end
+		if known && w.costs.forgets && tick.Before(w.from) && !end.finished.Before(w.from) {
+			return w, true
+		}
+	}
 	for _, w := range jg.windows {
 		if w.costs.forgets && tick.Before(w.to) && (!tick.Before(w.from) || !known || !end.finished.Before(w.from)) {
 			return w, true

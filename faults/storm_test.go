@@ -38,7 +38,16 @@ type node struct {
 	name    string
 	within  []string // the beginning of its command line, if it lives elsewhere
 	proxy   *proxy   // its way to Redis
+	url     string   // where there is no proxy
 	process *proctest.Process
+}
+
+// redis is the address by which a node connects.
+func (n *node) redis() string {
+	if n.proxy == nil {
+		return n.url
+	}
+	return "redis://" + n.proxy.addr + "/0"
 }
 
 // storm is a fleet, its Redis, and what happens to them.
@@ -68,6 +77,11 @@ type storm struct {
 	user       *user
 	archive    *archive
 	checks     sync.WaitGroup
+
+	// Where Redis is more than one server (topology_test.go).
+	sentry  *sentry
+	cluster *redistest.Cluster
+	slot    int
 
 	mu         sync.Mutex // for what two faults may want at once: rng too
 	words      []string   // what the present strike notes
@@ -202,8 +216,7 @@ func (s *storm) connect(url string) {
 	s.user = &user{s: s}
 }
 
-// populate starts so many nodes, each behind a proxy of its own, and waits until every
-// job has a cursor.
+// populate starts so many nodes, each behind a proxy of its own.
 func (s *storm) populate(target string, n int) {
 	for range n {
 		s.settle(target, "127.0.0.1")
@@ -211,6 +224,11 @@ func (s *storm) populate(target string, n int) {
 	if s.island != nil {
 		s.islander = s.settle(target, s.island.address, s.island.within()...)
 	}
+	s.settled()
+}
+
+// settled waits until every job has a cursor: from then on ticks count.
+func (s *storm) settled() {
 	s.t.Cleanup(func() {
 		for _, n := range s.nodes {
 			n.process.Kill()
@@ -249,7 +267,7 @@ func (s *storm) begin(n *node) (err error) {
 	if len(n.within) == 0 {
 		network = "ours" // where the server of the http jobs is
 	}
-	command := append(slices.Clone(n.within), carillon, "up", "--file", s.file, "--redis", "redis://"+n.proxy.addr+"/0", "--namespace", s.ns,
+	command := append(slices.Clone(n.within), carillon, "up", "--file", s.file, "--redis", n.redis(), "--namespace", s.ns,
 		"--node", n.name, "--label", "network="+network, "--log", "json", "--slots", "16",
 		"--leader-ttl", s.ttl.String(), "--lease", s.lease.String(), "--drain", "300ms")
 	n.process, err = proctest.Start(s.dir, n.name, nil, command[0], command[1:]...)
@@ -417,7 +435,9 @@ func (s *storm) watch() (stop func()) {
 // ends the fleet.
 func (s *storm) heal() {
 	for _, n := range s.nodes {
-		require.NoError(s.t, n.proxy.set(rule{}))
+		if n.proxy != nil {
+			require.NoError(s.t, n.proxy.set(rule{}))
+		}
 		_ = n.process.Cmd.Process.Signal(syscall.SIGCONT) // it may be dead
 		if !n.process.Alive() {
 			s.complain("%s had ended by itself: %s", n.name, lastLines(n.process.Stderr()))
@@ -482,7 +502,7 @@ func (s *storm) decided(end time.Time) bool {
 // unfinished are the keys that only unfinished runs have.
 func (s *storm) unfinished() (keys []string) {
 	for _, family := range []string{"leases", "active:*", "waiting:*", "rollback:*", "queue:*", "priorities:*", "group:*", "groupwait:*", "backfill:*"} {
-		found, err := s.rdb.Keys(s.ctx, s.key(family)).Result()
+		found, err := s.keysLike(s.key(family))
 		if err != nil {
 			return []string{err.Error()}
 		}

@@ -67,12 +67,12 @@ func (u *user) wish(n int) {
 	u.wishes = append(u.wishes, w)
 }
 
-// trigger tries once, through one of the proxies; "" when that did not work.
+// trigger tries once, by the address of one of the nodes; "" when that did not work.
 func (u *user) trigger(by int, request string) (run string) {
 	s := u.s
-	via := s.nodes[by%len(s.nodes)].proxy.addr
+	via := s.nodes[by%len(s.nodes)].redis()
 	p, err := proctest.Start(s.dir, "trigger", nil, carillon, "trigger", byHand.name, "--detach", "--request-id", request,
-		"--file", s.file, "--redis", "redis://"+via+"/0", "--namespace", s.ns)
+		"--file", s.file, "--redis", via, "--namespace", s.ns)
 	if err != nil {
 		s.complain("trigger: %v", err)
 		return ""
