@@ -221,6 +221,10 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	exec := executor.New(n.store, executor.Config{Node: n.opts.Node, Boot: n.boot, Slots: n.opts.Slots, Lease: n.opts.Lease,
 		Drain: n.opts.Drain, Definition: n.definitions.find, Actions: actions, Logger: n.log})
 	sched := scheduler.New(n.store, scheduler.Config{Schedule: n.definitions.current(), Lease: n.opts.Lease, Logger: n.log})
+	n.store.OnAmnesia(func(ctx context.Context, life jobs.StoreLife, tell func(context.Context, []jobs.Held) ([]jobs.HeldAnswer, error)) error {
+		defer func() { sched.Reload(n.definitions.current()) }() // a leader who still rules starts the cursors anew
+		return exec.Relive(ctx, life, tell)
+	})
 	n.serve(n.definitions.current())
 	if !n.opts.NoLead {
 		n.elector = leader.New(n.store, leader.Config{Node: n.opts.Node, Boot: n.boot, TTL: n.opts.LeaderTTL, Logger: n.log,

@@ -355,7 +355,8 @@ func TestRedisComesBackEmpty(t *testing.T) {
 	begin := f.adopted(1)
 	later, _ := f.term()
 	assert.Greater(t, later, epoch, "epochs never go back")
-	again := f.trigger("work") // nobody knows any more that one is unfinished
+	f.awaitRun(patience, id, "succeeded", 1) // its node knew
+	again := f.trigger("work")
 	f.awaitRun(patience, again, "succeeded", 1)
 	assert.Len(t, f.marksOf(id), 1)
 	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))

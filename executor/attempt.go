@@ -20,6 +20,8 @@ type attempt struct {
 	secrets *secrets // nil: the job has none; it and log are set before the first part starts
 	log     journal
 	signed  signedLog
+	came    progress
+	began   time.Time // sending of the claim
 
 	mu    sync.Mutex
 	state leaseState
@@ -192,15 +194,15 @@ func (e *Executor) conclude(a *attempt, ended end) {
 	cancel()
 
 	if cause != nil {
-		e.board.end(a.claim.Token, nil)
-		e.giveBack(jobs.Release{RunID: a.claim.RunID, Token: a.claim.Token, Kind: jobs.ReleaseStarted, Reason: cause.Error()})
+		e.giveBack(a, jobs.Release{RunID: a.claim.RunID, Token: a.claim.Token, Kind: jobs.ReleaseStarted, Reason: cause.Error()})
+		e.board.end(a, nil)
 		return
 	}
 	if errors.Is(ended.Err, errShort) && context.Cause(a.ctx) == nil && !a.claim.Undoing && !recorded(a.job) {
 		e.complain.warn("a command cannot be started here; its run goes back, and no other is claimed for a moment", "run", a.claim.RunID, "error", ended.Err)
 		e.board.rest(shortRest)
-		e.board.end(a.claim.Token, nil)
-		e.giveBack(jobs.Release{RunID: a.claim.RunID, Token: a.claim.Token, Kind: jobs.ReleaseUnstarted, Reason: ended.Err.Error()})
+		e.giveBack(a, jobs.Release{RunID: a.claim.RunID, Token: a.claim.Token, Kind: jobs.ReleaseUnstarted, Reason: ended.Err.Error()})
+		e.board.end(a, nil)
 		return
 	}
 	ended.canceled = ended.Err != nil && errors.Is(context.Cause(a.ctx), ErrCanceled)
@@ -208,7 +210,7 @@ func (e *Executor) conclude(a *attempt, ended end) {
 	result.Error = a.secrets.redact(result.Error)
 	result.OutputBytes, result.LogBytes = written, kept
 	failpoint.Hit(failpoint.BeforeResult)
-	e.board.end(a.claim.Token, &result)
+	e.board.end(a, &result)
 }
 
 // signedLog marks what one claim writes: offsets count within it, and a run that is

@@ -20,7 +20,7 @@ func BenchmarkAttempt(b *testing.B) {
 	claim, sent := claimOf(1), time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		e.board.take(1)
+		e.board.take(0, 1)
 		if !e.start(claim, sent) {
 			b.Fatal("the run was given back")
 		}
@@ -29,7 +29,7 @@ func BenchmarkAttempt(b *testing.B) {
 			sent = time.Now()
 		}
 	}
-	if results, _, _ := e.board.take(1); len(results) == 0 || results[0].Status != jobs.Succeeded {
+	if results, _, _ := e.board.take(0, 1); len(results) == 0 || results[0].Status != jobs.Succeeded {
 		b.Fatal("no success", results)
 	}
 }

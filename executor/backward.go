@@ -35,6 +35,7 @@ func (e *Executor) backward(a *attempt) end {
 			report.Err = inPart(part, report.Err)
 			return end{step: name, left: left, Report: report}
 		}
+		a.came.undid(i + 1)
 		failpoint.Hit(failpoint.UndoRecorded)
 	}
 	failpoint.Hit(failpoint.BeforeRolledBack)

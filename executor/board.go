@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -15,23 +16,27 @@ type board struct {
 	changed *sync.Cond
 	free    int
 	results []jobs.Result
+	ended   []*attempt          // whose results those are
+	sending [lanes][]*attempt   // whose results are under way
+	past    memory              // ends that were accepted
 	hungry  bool                // runs may be waiting in Redis
 	woken   bool                // and somebody said so since the last claim was sent
 	resting bool                // no claims for a moment
 	closing bool                // no more claims
-	ended   bool                // and nothing more to write is to come
+	over    bool                // and nothing more to write is to come
 	running map[string]*attempt // by token
+	giving  map[string]*attempt // those that are being given back
 }
 
 func newBoard(slots int) *board {
-	b := &board{free: slots, running: make(map[string]*attempt), hungry: true}
+	b := &board{free: slots, running: make(map[string]*attempt), giving: make(map[string]*attempt), hungry: true}
 	b.changed = sync.NewCond(&b.mu)
 	return b
 }
 
 // take blocks until there is something to exchange and reserves it: results to
 // write, and slots to fill (at most share). ok is false when all is said.
-func (b *board) take(share int) (results []jobs.Result, want int, ok bool) {
+func (b *board) take(lane, share int) (results []jobs.Result, want int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for {
@@ -40,6 +45,8 @@ func (b *board) take(share int) (results []jobs.Result, want int, ok bool) {
 			n := min(len(b.results), jobs.MaxBatch)
 			results = append(results, b.results[:n]...)
 			b.results = append(b.results[:0], b.results[n:]...)
+			b.sending[lane] = append(b.sending[lane][:0], b.ended[:n]...)
+			b.ended = slices.Delete(b.ended, 0, n)
 			if claim {
 				want = min(b.free, share)
 				b.free -= want
@@ -48,7 +55,7 @@ func (b *board) take(share int) (results []jobs.Result, want int, ok bool) {
 			}
 			return results, want, true
 		}
-		if b.ended {
+		if b.over {
 			return nil, 0, false
 		}
 		b.changed.Wait()
@@ -120,13 +127,14 @@ func (b *board) begin(a *attempt, count *sync.WaitGroup) bool {
 }
 
 // end frees the slot of an attempt and hands in its result, if it has one.
-func (b *board) end(token string, result *jobs.Result) {
+func (b *board) end(a *attempt, result *jobs.Result) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.running, token)
+	delete(b.running, a.claim.Token)
 	b.free++
 	if result != nil {
 		b.results = append(b.results, *result)
+		b.ended = append(b.ended, a)
 	}
 	b.changed.Signal()
 	if b.closing || b.free == 1 {
@@ -134,11 +142,26 @@ func (b *board) end(token string, result *jobs.Result) {
 	}
 }
 
+// told says that the results a lane took were answered: those that count are remembered.
+func (b *board) told(lane int, results []jobs.Result, answers []jobs.FinishAnswer, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, a := range b.sending[lane] {
+		if answers[i] == jobs.FinishOK {
+			b.past.add(a, &results[i], now)
+		}
+	}
+	clear(b.sending[lane])
+	b.sending[lane] = b.sending[lane][:0]
+}
+
 // keep takes results back that could not be written.
-func (b *board) keep(results []jobs.Result) {
+func (b *board) keep(lane int, results []jobs.Result) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.results = append(b.results, results...)
+	b.ended = append(b.ended, b.sending[lane]...)
+	b.sending[lane] = nil
 }
 
 // close ends the claims.
@@ -159,7 +182,7 @@ func (b *board) isClosing() bool {
 func (b *board) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.ended = true
+	b.over = true
 	b.changed.Broadcast()
 }
 
@@ -178,6 +201,40 @@ func (b *board) runningCount() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.running)
+}
+
+// give notes that a run is being given back; gave that it was.
+func (b *board) give(a *attempt) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.giving[a.claim.Token] = a
+}
+
+func (b *board) gave(token string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.giving, token)
+}
+
+// untold are attempts that have ended, and whose results or return the store has not answered.
+func (b *board) untold() []*attempt {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := append([]*attempt(nil), b.ended...)
+	for _, a := range b.giving {
+		list = append(list, a)
+	}
+	for _, sent := range b.sending {
+		list = append(list, sent...)
+	}
+	return list
+}
+
+// remembered are the ends of attempts that the store accepted since then, of each run the last.
+func (b *board) remembered(since time.Time) []record {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.past.since(since)
 }
 
 func (b *board) unwritten() int {

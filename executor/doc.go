@@ -124,6 +124,8 @@
 //	a reply is lost               the same request again: the same claims, the
 //	                              same answers
 //	another attempt has the run   ours is killed; its result would be refused
+//	Redis has lost its data       what runs here is made known to it again, and what
+//	                              ended here is not done again (memory.go)
 //	a step cannot be recorded     it waits, as long as the lease can be held
 //	the node dies in a rollback   another one goes on at the same undo
 //	an undo is spent              the rollback ends; the error says what is left

@@ -37,6 +37,7 @@ type Executor struct {
 	log      *slog.Logger
 	complain *complainer
 	board    *board
+	recalled atomic.Pointer[recollection] // after a loss of data: ends of attempts that the store may have forgotten
 
 	work     context.Context // of I/O and attempts: outlives the context of Run while draining
 	attempts sync.WaitGroup
@@ -161,7 +162,7 @@ func (e *Executor) runLane(ctx context.Context, lane int) {
 	for n := 1; ; n++ {
 		// Let attempts that are about to end do so: their results share the call.
 		runtime.Gosched()
-		results, want, ok := e.board.take(min(share, jobs.MaxBatch))
+		results, want, ok := e.board.take(lane, min(share, jobs.MaxBatch))
 		if !ok {
 			return
 		}
@@ -172,7 +173,7 @@ func (e *Executor) runLane(ctx context.Context, lane int) {
 			continue
 		}
 		if err != nil { // only when the executor is being ended
-			e.board.keep(results)
+			e.board.keep(lane, results)
 			return
 		}
 		if len(results) > 0 {
@@ -182,6 +183,9 @@ func (e *Executor) runLane(ctx context.Context, lane int) {
 			if answer != jobs.FinishOK {
 				e.log.Warn("the end of an attempt was not accepted", "run", results[i].RunID, "answer", answer, "status", results[i].Status)
 			}
+		}
+		if len(results) > 0 {
+			e.board.told(lane, results, reply.Answers, time.Now())
 		}
 		unused := want
 		for _, c := range reply.Claims {
@@ -226,16 +230,20 @@ func (e *Executor) exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs
 func (e *Executor) start(c jobs.Claim, sent time.Time) bool {
 	back := jobs.Release{RunID: c.RunID, Token: c.Token, Kind: jobs.ReleaseUnstarted}
 	job := e.cfg.Definition(c.Job, c.Digest)
+	a := &attempt{claim: c, job: job, began: sent, state: leaseState{renewed: sent, never: true}}
 	if job == nil {
 		back.Kind = jobs.ReleasePark
 		back.Reason = fmt.Sprintf("node %s has no definition %s of this job; waiting for one that has", e.cfg.Node, c.Digest)
-		e.giveBack(back)
+		e.giveBack(a, back)
 		return false
 	}
 	if time.Since(sent) > part(e.cfg.Lease, claimMaxAge) {
 		back.Reason = "the claim came back too late to be started safely"
-		e.giveBack(back)
+		e.giveBack(a, back)
 		return false
+	}
+	if e.known(a) {
+		return true // end has freed the slot
 	}
 	// The node's own file is the word on params: defaults for a run from a tick, and
 	// a second look at what came through Redis.
@@ -245,16 +253,15 @@ func (e *Executor) start(c jobs.Claim, sent time.Time) bool {
 		if c.Undoing {
 			r.Status, r.Error = jobs.RollbackFailed, byHand(r.Error, c.Rollback)
 		}
-		e.board.end(c.Token, &r)
+		e.board.end(a, &r)
 		return true // end has freed the slot
 	}
-	c.Params = params
-	ctx, cancel := context.WithCancelCause(e.work)
-	a := &attempt{claim: c, job: job, ctx: ctx, cancel: cancel, state: leaseState{renewed: sent, never: true}}
+	a.claim.Params = params
+	a.ctx, a.cancel = context.WithCancelCause(e.work)
 	if !e.board.begin(a, &e.attempts) {
-		cancel(nil)
+		a.cancel(nil)
 		back.Reason = "the node is shutting down"
-		e.giveBack(back)
+		e.giveBack(a, back)
 		return false
 	}
 	go e.execute(a)
@@ -263,8 +270,10 @@ func (e *Executor) start(c jobs.Claim, sent time.Time) bool {
 
 // giveBack releases a run without holding up its caller. A release that cannot
 // be delivered is made good by the lease.
-func (e *Executor) giveBack(r jobs.Release) {
+func (e *Executor) giveBack(a *attempt, r jobs.Release) {
+	e.board.give(a)
 	e.releases.Go(func() {
+		defer e.board.gave(r.Token)
 		for try := 0; ; try++ {
 			failpoint.Hit(failpoint.BeforeRelease)
 			err := e.store.Release(e.work, []jobs.Release{r})

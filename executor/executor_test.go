@@ -637,7 +637,7 @@ func TestANodeThatIsShortOfSomethingGivesItsRunsBack(t *testing.T) {
 
 func TestATokenWithoutASlotIsPutBack(t *testing.T) {
 	b := newBoard(1)
-	_, want, ok := b.take(1)
+	_, want, ok := b.take(0, 1)
 	require.True(t, ok)
 	require.Equal(t, 1, want)
 	require.False(t, b.wake())
@@ -658,21 +658,21 @@ func TestWhatEndedAnAttempt(t *testing.T) {
 // that bell is still to be claimed.
 func TestABellDuringAClaimIsNotForgotten(t *testing.T) {
 	b := newBoard(4)
-	_, want, ok := b.take(2)
+	_, want, ok := b.take(0, 2)
 	require.True(t, ok)
 	require.Equal(t, 2, want)
-	_, want, ok = b.take(2)
+	_, want, ok = b.take(0, 2)
 	require.True(t, ok)
 	require.Equal(t, 2, want)
 	b.claimed(2, false)
 	require.True(t, b.wake())
 	b.claimed(2, false)
-	_, want, ok = b.take(2)
+	_, want, ok = b.take(0, 2)
 	require.True(t, ok)
 	require.Equal(t, 2, want)
 	b.claimed(2, false)
 	b.finish()
-	_, _, ok = b.take(2)
+	_, _, ok = b.take(0, 2)
 	require.False(t, ok, "and it is claimed for once")
 }
 

@@ -35,6 +35,7 @@ func (e *Executor) forwardSteps(ctx context.Context, a *attempt) end {
 		step := &plan[i]
 		part := Part{Step: step.Name, Action: &step.Action, Timeout: step.Timeout}
 		record := jobs.StepRecord{RunID: a.claim.RunID, Token: a.claim.Token, Index: i, Name: step.Name, Undo: step.Undo != nil}
+		a.came.begin(i) // an undo bears that its step never began
 		failpoint.Hit(failpoint.BeforeStep)
 		err := e.record(ctx, a, func(ctx context.Context) (bool, error) { return e.store.Step(ctx, record) })
 		if err != nil {

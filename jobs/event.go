@@ -53,12 +53,13 @@ const (
 	EventRollingBack    EventType = "rolling_back"
 	EventRolledBack     EventType = "rolled_back"
 	EventRollbackFailed EventType = "rollback_failed"
-	EventStep           EventType = "step"       // a step started
-	EventUndone         EventType = "undone"     // the undo of a step succeeded
-	EventCancelAsked    EventType = "canceling"  // somebody called a running run off
-	EventPaused         EventType = "paused"     // a job
-	EventResumed        EventType = "resumed"    // a job
-	EventBackfill       EventType = "backfill"   // somebody asked for past ticks
-	EventRenamed        EventType = "renamed"    // what a job had under its old name is the new one's
-	EventUnroutable     EventType = "unroutable" // no live node may take the run"
+	EventStep           EventType = "step"          // a step started
+	EventUndone         EventType = "undone"        // the undo of a step succeeded
+	EventCancelAsked    EventType = "canceling"     // somebody called a running run off
+	EventPaused         EventType = "paused"        // a job
+	EventResumed        EventType = "resumed"       // a job
+	EventBackfill       EventType = "backfill"      // somebody asked for past ticks
+	EventRenamed        EventType = "renamed"       // what a job had under its old name is the new one's
+	EventUnroutable     EventType = "unroutable"    // no live node may take the run"
+	EventAmnesia        EventType = "store_amnesia" // the store lost data
 )

@@ -57,10 +57,11 @@ func (s *witness) saw(who string, cmd *command, reply any) {
 	argv := cmd.args[3+keys:][1:] // without the prefix
 	list, _ := reply.([]any)
 	if err, bad := reply.(error); bad {
-		if !strings.HasPrefix(err.Error(), "NOSCRIPT") {
+		switch word, _, _ := strings.Cut(err.Error(), " "); word {
+		case "NOSCRIPT", "FORGOT", "REOPENED":
+			s.sight(word)
+		default:
 			s.w.broken("I6", "%s: script %s failed: %v", who, cmd.script, err)
-		} else {
-			s.sight("NOSCRIPT")
 		}
 		return
 	}
@@ -73,10 +74,10 @@ func (s *witness) saw(who string, cmd *command, reply any) {
 	}
 	switch cmd.script {
 	case "claim":
-		if len(list) < 2 {
+		if len(list) < 3 {
 			return
 		}
-		for v := list[2:]; len(v) >= 10; v = v[10:] {
+		for v := list[3:]; len(v) >= 10; v = v[10:] {
 			id, _ := v[0].(string)
 			token, _ := v[1].(string)
 			if had := s.claims[id]; had.token == token {
@@ -86,7 +87,7 @@ func (s *witness) saw(who string, cmd *command, reply any) {
 			}
 		}
 	case "finish":
-		for i, answer := range list {
+		for i, answer := range list[:len(list)-1] {
 			id, token, state := argv[2+9*i], argv[3+9*i], argv[4+9*i]
 			if answer == "ok" && s.w.redis.m.HGet(runKey+id, "ended") == token {
 				s.sight("finish said again, after something else had become of it")
@@ -158,6 +159,8 @@ func (s *witness) heard(batch []jobs.Event) {
 		switch {
 		case to == "":
 			continue
+		case !known && s.w.era.Load() > 0 && (to == jobs.Running || to == jobs.RollingBack):
+			s.sight("recalled") // its node knew it when Redis did not
 		case !known && to != jobs.Queued:
 			s.w.broken("I6", "%s is %s and was never queued", e.Run, to)
 		case known && to == jobs.Queued && e.Type == jobs.EventQueued && from != jobs.Retrying:

@@ -74,6 +74,9 @@ func TestDoctorFindsEach(t *testing.T) {
 		{"persistence", warning, "3600 1", info("aof_enabled", "0")},
 		{"persistence", warning, "nothing on disk", func(p *patient) { info("aof_enabled", "0")(p); p.Save = new(string) }},
 		{"persistence", warning, "if it makes any", func(p *patient) { info("aof_enabled", "0")(p); p.Save = nil }},
+		{"lost_data", warning, "message 3 is the last that it knows", func(p *patient) {
+			p.Life = jobs.StoreLife{Number: 2, Since: doctorNow.Add(-6 * 24 * time.Hour), Kind: jobs.LossBack, Before: 5, After: 3, Node: "a"}
+		}},
 		{"disk", problem, "rdb_last_bgsave_status err", info("rdb_last_bgsave_status", "err")},
 		{"disk", problem, "aof_last_write_status err", info("aof_last_write_status", "err")},
 		{"replica_lag", warning, "silent for 12 s", info("slave0", "ip=10.0.0.2,port=6379,state=online,offset=1,lag=12")},

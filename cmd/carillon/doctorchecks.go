@@ -47,6 +47,7 @@ var checks = []check{
 	{"eviction", "Redis may throw keys away when memory is short", hasInfo, checkEviction},
 	{"memory", "Redis is close to maxmemory", hasInfo, checkMemory},
 	{"persistence", "a restart of Redis loses what it was told", hasInfo, checkPersistence},
+	{"lost_data", "Redis lost data within the last week", nil, checkLostData},
 	{"disk", "Redis cannot write its disk", hasInfo, checkDisk},
 	{"replica_lag", "a replica is behind or not connected", hasInfo, checkReplicas},
 	{"wait_replicas", "a node waits in vain for replicas", hasNodes, checkWaits},
@@ -669,6 +670,19 @@ func checkPaused(p patient) []finding {
 		found = append(found, one(aside, job, "carillon resume "+job, "paused since %s by %s%s: its ticks are skipped", was.Since.UTC().Format(time.DateTime), cmp.Or(was.By, "somebody"), because(was.Note))...)
 	}
 	return found
+}
+
+// rememberLoss is how long doctor speaks of a loss of data.
+const rememberLoss = 7 * 24 * time.Hour
+
+func checkLostData(p patient) []finding {
+	l := p.Life
+	if l.Number < 2 || p.At.Sub(l.Since) > rememberLoss {
+		return nil
+	}
+	return one(warning, "", "redis-cli CONFIG SET appendonly yes; then carillon backfill JOB --from TIME --to TIME for what should run after all",
+		"Redis lost data at %s (noticed by %s): %s. The ledgers say amnesia for the ticks that nobody can account for, and all jobs started anew from then",
+		l.Since.UTC().Format(time.RFC3339), l.Node, l)
 }
 
 func checkEmbedded(p patient) []finding {

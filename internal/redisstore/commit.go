@@ -29,11 +29,16 @@ func (s *Store) Adopt(ctx context.Context, token string, scheduled []*jobs.Job) 
 		}
 	}
 	cursors := make(map[string]time.Time, len(scheduled))
-	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence(), s.keys.term()}
+	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence(), s.keys.term(),
+		s.keys.cluster(), s.keys.backfills()}
 	for first := true; first || len(scheduled) > 0 || len(gone) > 0; first = false {
 		n, g := min(len(scheduled), 500), min(len(gone), 500)
-		args := make([]any, 0, 2+2*n+g)
-		args = append(args, token, n)
+		last := 0
+		if n == len(scheduled) && g == len(gone) {
+			last = 1
+		}
+		args := make([]any, 0, 3+2*n+g)
+		args = append(args, token, last, n)
 		for _, j := range scheduled[:n] {
 			args = append(args, j.Name, j.Timing)
 		}
@@ -110,17 +115,19 @@ func (s *Store) Commit(ctx context.Context, token string, decisions []jobs.Decis
 	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.events(), s.keys.sequence(), s.keys.paused(), s.keys.term()}
 	for len(decisions) > 0 {
 		n := min(len(decisions), commitChunk)
+		w := s.memory.now.Load()
 		reply, err := s.evalAcknowledged(ctx, commitScript, keys, commitArgs(token, decisions[:n])...)
 		if err != nil {
 			return verdicts, fmt.Errorf("commit ticks: %w", err)
 		}
-		values, err := fenced(reply, 1+2*n)
+		values, err := fenced(reply, 2+2*n)
 		if err != nil {
 			return verdicts, fmt.Errorf("commit ticks: %w", err)
 		}
 		for i := range n {
 			verdicts = append(verdicts, decodeVerdict(values[1+2*i], values[2+2*i]))
 		}
+		w.saw(toInt(values[1+2*n]))
 		decisions = decisions[n:]
 	}
 	return verdicts, nil

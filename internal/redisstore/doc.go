@@ -4,10 +4,10 @@
 //
 // # What is not promised
 //
-// Nothing survives that Redis itself loses. A write that Redis acknowledged and
-// then lost (no append-only file, a fail-over to a replica that lagged) is lost
-// here too: runs of that window may be queued a second time under the same run
-// id, or end as missed. No script waits for a replica.
+// Nothing survives that Redis itself loses, but for what a living node remembers. A
+// write that Redis acknowledged and then lost (no append-only file, a fail-over to a
+// replica that lagged) is lost here too: that is noticed (amnesia.go), and what no node can
+// answer for may run a second time under the same run id, or end as missed.
 //
 // It is not promised that a call which failed did nothing. An answer that got
 // lost on its way looks like a call that got lost. Every script therefore

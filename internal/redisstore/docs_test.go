@@ -395,6 +395,10 @@ func TestLivesLeaveTheDocumentedKeys(t *testing.T) {
 	look()
 	electByQuorum(t, f, look)
 
+	lose(t, a)
+	beat(a)
+	look()
+
 	for name := range families {
 		if name != "probe" {
 			assert.True(t, seen[name], "the life of these runs never met :%s", name)

@@ -102,6 +102,7 @@ var replies = []struct {
 	{"Script attempted to access a non local key", Transient, "our slot is on its way to another node of the cluster; carillon goes on when it is there"},
 	{"MOVED ", Fatal, "this Redis is a node of a cluster, and another one has our keys: redis+cluster://HOST:PORT,HOST:PORT finds it"},
 	{"ERR This instance has cluster support disabled", Fatal, "this Redis is not part of a cluster: redis://HOST:PORT/DB"},
+	{"FORGOT", Transient, "what it lost is being made good"}, // lua/lib_common.lua
 	{"BUSY", Transient, "a script runs for too long in this Redis; SCRIPT KILL or find its owner"},
 	{"ERR max number of clients reached", Transient, "raise maxclients of this Redis"},
 	{"OOM", Degraded, "Redis reached maxmemory; raise it or free memory (running jobs go on, nothing new is started)"},

@@ -30,16 +30,22 @@ func (s *Store) pipeline(ctx context.Context, on redis.Cmdable, calls []*call) e
 		c.reply, err = s.evalOnce(ctx, on, c.script, c.keys, c.args)
 		return wrap(c.script.name, err)
 	}
+	w := s.memory.now.Load()
 	pipe := on.Pipeline()
 	cmds := make([]*redis.Cmd, len(calls))
 	for i, c := range calls {
-		cmds[i] = pipe.EvalSha(ctx, c.script.sha, c.keys, append([]any{s.keys.prefix}, c.args...)...)
+		cmds[i] = pipe.EvalSha(ctx, c.script.sha, c.keys, append([]any{w.before(s.keys.prefix)}, c.args...)...)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	for i, c := range calls {
 		var err error
-		if c.reply, err = cmds[i].Result(); isNoScript(err) {
+		switch c.reply, err = cmds[i].Result(); {
+		case isNoScript(err):
 			c.reply, err = s.evalOnce(ctx, on, c.script, c.keys, c.args)
+		case isForgot(err):
+			if err = s.remember(ctx, w, err); err == nil {
+				c.reply, err = s.evalOnce(ctx, on, c.script, c.keys, c.args)
+			}
 		}
 		if err != nil {
 			return wrap(c.script.name, err)
@@ -65,6 +71,7 @@ func (s *Store) Exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs.Ex
 	if len(calls) == 0 {
 		return reply, nil
 	}
+	w := s.memory.now.Load()
 	var on redis.Cmdable = s.cmd
 	var conn *redis.Conn
 	if s.replicas.want > 0 {
@@ -75,19 +82,15 @@ func (s *Store) Exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs.Ex
 	if err := s.pipeline(ctx, on, calls); err != nil {
 		return reply, fmt.Errorf("exchange runs: %w", err)
 	}
+	var seq int64
+	var err error
 	if finish != nil {
-		values, _ := finish.reply.([]any)
-		if len(values) != len(req.Results) {
-			return reply, fmt.Errorf("exchange runs: finish answered %d of %d results", len(values), len(req.Results))
-		}
-		reply.Answers = make([]jobs.FinishAnswer, len(values))
-		for i, v := range values {
-			reply.Answers[i] = jobs.FinishAnswer(toString(v))
+		if reply.Answers, seq, err = decodeAnswers(finish.reply, len(req.Results)); err != nil {
+			return reply, err
 		}
 	}
 	if claim != nil {
-		var err error
-		if reply.Claims, reply.More, err = decodeClaims(claim.reply); err != nil {
+		if reply.Claims, reply.More, seq, err = decodeClaims(claim.reply); err != nil {
 			return reply, err
 		}
 	}
@@ -97,8 +100,24 @@ func (s *Store) Exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs.Ex
 		if err := s.acknowledged(ctx, conn, claimPatience); err != nil {
 			return jobs.ExchangeReply{}, fmt.Errorf("exchange runs: %w", err)
 		}
+		w.saw(seq)
+	} else if conn == nil {
+		w.saw(seq)
 	}
 	return reply, nil
+}
+
+// decodeAnswers reads what lua/finish.lua says of n results.
+func decodeAnswers(reply any, n int) (answers []jobs.FinishAnswer, seq int64, err error) {
+	values, _ := reply.([]any)
+	if len(values) != n+1 {
+		return nil, 0, fmt.Errorf("exchange runs: finish answered %d of %d results", len(values)-1, n)
+	}
+	answers = make([]jobs.FinishAnswer, n)
+	for i, v := range values[:n] {
+		answers[i] = jobs.FinishAnswer(toString(v))
+	}
+	return answers, toInt(values[n]), nil
 }
 
 func (s *Store) finishCall(results []jobs.Result) *call {
@@ -136,14 +155,15 @@ func (s *Store) claimArgs(req jobs.ExchangeRequest) []any {
 // claimWidth is how many values lua/claim.lua returns for a run.
 const claimWidth = 10
 
-func decodeClaims(reply any) ([]jobs.Claim, bool, error) {
+func decodeClaims(reply any) (claims []jobs.Claim, more bool, seq int64, err error) {
 	v, ok := reply.([]any)
-	if !ok || len(v) < 2 || (len(v)-2)%claimWidth != 0 {
-		return nil, false, fmt.Errorf("claim runs: unexpected reply of %d values", len(v))
+	if !ok || len(v) < 3 || (len(v)-3)%claimWidth != 0 {
+		return nil, false, 0, fmt.Errorf("claim runs: unexpected reply of %d values", len(v))
 	}
-	more, epoch := toInt(v[0]) == 1, toInt(v[1])
-	claims := make([]jobs.Claim, 0, len(v)/claimWidth)
-	for v = v[2:]; len(v) > 0; v = v[claimWidth:] {
+	var epoch int64
+	more, epoch, seq = toInt(v[0]) == 1, toInt(v[1]), toInt(v[2])
+	claims = make([]jobs.Claim, 0, len(v)/claimWidth)
+	for v = v[3:]; len(v) > 0; v = v[claimWidth:] {
 		c := jobs.Claim{
 			RunID:       toString(v[0]),
 			Token:       toString(v[1]),
@@ -158,17 +178,17 @@ func decodeClaims(reply any) ([]jobs.Claim, bool, error) {
 		c.Job, _ = jobs.JobOf(c.RunID)
 		if p := toString(v[8]); p != "" {
 			if err := json.Unmarshal([]byte(p), &c.Params); err != nil {
-				return nil, false, fmt.Errorf("claim runs: params of %s: %w", c.RunID, err)
+				return nil, false, 0, fmt.Errorf("claim runs: params of %s: %w", c.RunID, err)
 			}
 		}
 		if rest := toString(v[9]); rest != "" {
 			if err := decodeRest(&c, rest); err != nil {
-				return nil, false, fmt.Errorf("claim runs: %s: %w", c.RunID, err)
+				return nil, false, 0, fmt.Errorf("claim runs: %s: %w", c.RunID, err)
 			}
 		}
 		claims = append(claims, c)
 	}
-	return claims, more, nil
+	return claims, more, seq, nil
 }
 
 // decodeRest reads what only some runs have; lua/claim.lua writes it.

@@ -30,9 +30,10 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 	if n.NoLead {
 		noLead = "1"
 	}
+	w := s.memory.now.Load()
 	reply, err := s.eval(ctx, heartbeatScript,
-		[]string{s.keys.probe(), s.keys.nodes(), s.keys.node(s.opts.Node), s.keys.events(), s.keys.sequence()},
-		s.opts.Node, s.opts.Boot, nodeKeep.Milliseconds(), strings.Join(digests, " "),
+		[]string{s.keys.probe(), s.keys.nodes(), s.keys.node(s.opts.Node), s.keys.events(), s.keys.sequence(), s.keys.cluster(), s.keys.term()},
+		s.opts.Node, s.opts.Boot, nodeKeep.Milliseconds(), strings.Join(digests, " "), newLifeID(),
 		"slots", n.Slots, "running", n.Running, "started_at", millis(n.StartedAt),
 		"clock_offset_ms", s.ClockOffset().Milliseconds(), "version", text(n.Version), "zoneinfo", text(n.Zoneinfo),
 		"revision", n.Revision, "no_lead", noLead, "locks", n.Locks, "replicas", joinReplicas(n), "hangs", millisOrZero(n.Hangs), "lease_ms", s.opts.Lease.Milliseconds(), "routes", strings.Join(n.Routes, " "), "pool", n.Pool, "labels", joinLabels(n.Labels))
@@ -40,8 +41,11 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 		return "", fmt.Errorf("heartbeat: %w", err)
 	}
 	v, _ := reply.([]any)
-	if len(v) != 2 {
+	if len(v) != 5 {
 		return "", fmt.Errorf("heartbeat: unexpected reply %v", reply)
+	}
+	if err := s.heard(w, toString(v[2]), toInt(v[3]), toInt(v[4])); err != nil {
+		return "", fmt.Errorf("heartbeat: %w", err)
 	}
 	for _, digest := range strings.Fields(toString(v[1])) {
 		for _, sc := range schedules {

@@ -27,6 +27,7 @@ func (k keys) recent() string           { return k.prefix + "recent" }
 func (k keys) events() string           { return k.prefix + "events" }
 func (k keys) control() string          { return k.prefix + "control" }
 func (k keys) sequence() string         { return k.prefix + "sequence" }
+func (k keys) cluster() string          { return k.prefix + "cluster" }
 func (k keys) embedded() string         { return k.prefix + "embedded" }
 func (k keys) run(id string) string     { return k.prefix + "run:" + id }
 func (k keys) log(id string) string     { return k.prefix + "log:" + id }

@@ -45,6 +45,8 @@ var (
 	leaveScript     = newScript("leave")
 	announceScript  = newScript("announce")
 	deposeScript    = newScript("depose")
+	amnesiaScript   = newScript("amnesia")
+	recallScript    = newScript("recall")
 
 	voteScript      = newScript("vote")
 	installScript   = newScript("install")
@@ -66,7 +68,7 @@ func allScripts() []*script {
 	return []*script{termScript, adoptScript, commitScript, triggerScript, claimScript, finishScript,
 		renewScript, releaseScript, sweepScript, heartbeatScript, leaveScript, announceScript, deposeScript,
 		stepScript, undoneScript, cancelScript, resumeRollbackScript, pauseScript, resumeScript, backfillScript, feedScript,
-		renameScript, voteScript, installScript, prolongScript, uninstallScript}
+		renameScript, voteScript, installScript, prolongScript, uninstallScript, amnesiaScript, recallScript}
 }
 
 var (

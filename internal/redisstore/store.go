@@ -54,6 +54,7 @@ type Store struct {
 	vacant  chan struct{}
 	cancels chan string
 	served  atomic.Pointer[serves]
+	memory  memory
 	rung    string // the bell that WaitBell took a token from
 }
 
@@ -189,7 +190,19 @@ func (s *Store) eval(ctx context.Context, sc *script, keys []string, args ...any
 }
 
 func (s *Store) evalOnce(ctx context.Context, c redis.Cmdable, sc *script, keys []string, args []any) (any, error) {
-	args = append([]any{s.keys.prefix}, args...)
+	w := s.memory.now.Load()
+	reply, err := s.evalSeeing(ctx, c, w, sc, keys, args)
+	if isForgot(err) {
+		if err = s.remember(ctx, w, err); err == nil {
+			reply, err = s.evalSeeing(ctx, c, s.memory.now.Load(), sc, keys, args)
+		}
+	}
+	return reply, err
+}
+
+// evalSeeing calls a script for a node that has seen w of this Redis; nil asks it as it is.
+func (s *Store) evalSeeing(ctx context.Context, c redis.Cmdable, w *witness, sc *script, keys []string, args []any) (any, error) {
+	args = append([]any{w.before(s.keys.prefix)}, args...)
 	reply, err := c.EvalSha(ctx, sc.sha, keys, args...).Result()
 	if isNoScript(err) {
 		if err = sc.load(ctx, c); err == nil {

@@ -160,7 +160,7 @@ func (q quorum) Record(ctx context.Context, i int, token string, epoch int64) (g
 func (q quorum) vote(ctx context.Context, i int, token string, epoch, floor int64) (bool, int64, error) {
 	s := q.store
 	op := "ask the lock Redis at " + s.voters.names[i]
-	reply, err := s.evalOnce(ctx, s.voters.clients[i], voteScript, []string{s.keys.probe(), s.keys.lock(), s.keys.lockEpoch()},
+	reply, err := s.evalSeeing(ctx, s.voters.clients[i], nil, voteScript, []string{s.keys.probe(), s.keys.lock(), s.keys.lockEpoch()},
 		[]any{token, epoch, floor})
 	if err != nil {
 		return false, 0, wrap(op, err)
@@ -201,7 +201,7 @@ func (q quorum) Uninstall(ctx context.Context, token string) (bool, error) {
 
 func (q quorum) onLeader(ctx context.Context, op string, sc *script, args ...any) (bool, error) {
 	s := q.store
-	reply, err := s.evalOnce(ctx, s.lead, sc, []string{s.keys.probe(), s.keys.leader()}, args)
+	reply, err := s.evalSeeing(ctx, s.lead, nil, sc, []string{s.keys.probe(), s.keys.leader()}, args)
 	if err != nil {
 		return false, wrap(op, err)
 	}

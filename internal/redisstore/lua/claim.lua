@@ -3,19 +3,24 @@
 --
 -- KEYS: probe, leases, claim, events, sequence, term
 -- ARGV: prefix, lane, claim id, node, boot, how many, lease ms, max wait ms, routes...
--- Returns: {1 when runs were left behind else 0, epoch of the term, then for each run: id, token, attempt,
+-- Returns: {1 when runs were left behind else 0, epoch of the term, the number of the last message, then for each run: id, token, attempt,
 --       failures, trigger, scheduled ms or "", priority, digest, params or "", rest as JSON or ""}
 --       rest: step, undoing, rollback, failure, failed_at, up_job, up_run, up_status, up_error
 -- A repeat with the same claim id of the lane gets the same runs, as long as they
 -- are still held by this claim.
+-- After a loss of data (lua/amnesia.lua) nothing is handed out for a moment: the nodes
+-- first say what they have done. What then still waits from before may have been started by a
+-- node that is gone: that of a job with delivery at-most-once ends instead.
 -- Uses: common, queue
+-- Later: ledger, archive, run for close
+local DOUBT_MS = 86400000 -- for so long what waits is looked at for having been made before the loss
 local lane, claim, node, boot, want, lease = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 -- A field that is not there costs a search of the whole hash: what only some runs have
 -- is asked for only when "more" says that there is some of it.
 local FIELDS = { 'status', 'attempt', 'trigger', 'scheduled_at', 'priority', 'digest', 'more' }
 local MORE = { 'failures', 'params', 'step', 'error', 'failed_step', 'up_job', 'up_run', 'up_status', 'up_error' }
 
-local reply = { 0, tonumber(redis.call('HGET', KEYS[6], 'epoch') or '0') }
+local reply = { 0, tonumber(redis.call('HGET', KEYS[6], 'epoch') or '0'), SEQ }
 
 -- rest(id, status, m): steps done, a rollback to run, an upstream run.
 local function rest(id, status, m)
@@ -59,6 +64,16 @@ if before then
   end
 end
 
+if unsettled() then return reply end
+local loss = since_loss()
+local doubt = loss > 0 and NOW < loss + DOUBT_MS
+
+-- doubtful(key): whether the run could have been started, and must not be twice.
+local function doubtful(key)
+  local h = redis.call('HMGET', key, 'delivery', 'queued_at', 'recalled')
+  return h[1] == 'at-most-once' and tonumber(h[2]) < loss and not h[3]
+end
+
 local waiting = {}
 for r = 9, #ARGV do
   local list = redis.call('ZRANGE', P .. 'priorities:' .. ARGV[r], 0, -1, 'WITHSCORES')
@@ -91,7 +106,9 @@ for _, w in ipairs(waiting) do
       local h = redis.call('HMGET', key, unpack(FIELDS))
       local undo = h[1] == 'rolling_back' and redis.call('HGET', key, 'token') == ''
       -- Anything else is not waiting any more: its element is dropped here.
-      if undo or h[1] and can_move(h[1], 'running') then
+      if doubt and h[1] == 'queued' and doubtful(key) then
+        later().close(id, 'failed', 'outcome unknown: Redis lost what became of it, and delivery is at-most-once', events)
+      elseif undo or h[1] and can_move(h[1], 'running') then
         taken[#taken + 1] = id
         local token = boot .. ':' .. claim .. ':' .. #taken
         local attempt = tonumber(h[2] or '0')
@@ -139,4 +156,5 @@ if left then
   if #taken > 0 then ring(left, 1) end
 end
 publish(KEYS[4], KEYS[5], events)
+reply[3] = SEQ
 return reply

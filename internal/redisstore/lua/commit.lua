@@ -6,12 +6,16 @@
 --       then for each decision: index of its job's spec, tick ms, until ms, count,
 --       outcome, reason, wait (0 or 1), run id
 --       Decisions of one job follow one another in time order.
--- Returns: {1, then for each decision: verdict, detail}; {0} when the token does
---       not hold the seat. Verdicts as in jobs/tick.go; detail is the run's id, the id
+-- Returns: {1, then for each decision: verdict, detail; the number of the last message}; {0} when
+--       the token does not hold the seat. Verdicts as in jobs/tick.go; detail is the run's id, the id
 --       of the run in the way, the µs to wait (early), or the cursor in ms (duplicate).
 -- A repeat answers "duplicate" for what the first call did, which says the same.
 -- Uses: common, queue, ledger, archive, run
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
+-- Cursors from before the loss say nothing any more: adopt starts them anew.
+if CLUSTER and string.find(CLUSTER, '^%S+ %d+ %d+ open ') then
+  return redis.error_reply('REOPENED Redis has lost data: the schedule has to be adopted first')
+end
 
 local specs, names, cursors = {}, {}, {}
 local at = 4
@@ -200,4 +204,5 @@ end
 flush()
 for job, list in pairs(entries) do record(job, list) end
 publish(KEYS[4], KEYS[5], events)
+reply[#reply + 1] = SEQ
 return reply

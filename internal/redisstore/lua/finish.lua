@@ -4,7 +4,8 @@
 -- ARGV: prefix, node, number of results, then for each result: run id, token, state,
 --       back-off ms, exit code or "", error, output bytes, log bytes, failed step or ""
 -- Returns: for each result "ok", "superseded" (another attempt holds the run, or it is
---       final already) or "unknown" (no such run). A repeat answers as the first call.
+--       final already) or "unknown" (no such run); then the number of the last message.
+--       A repeat answers as the first call.
 -- What failed or was called off with something to undo is queued for that instead.
 -- Uses: common, archive
 -- Later: queue, ledger, run for close_step, undoable, back, linked_end
@@ -128,4 +129,5 @@ for _, job in ipairs(order) do archive(job, by_job[job]) end
 if #recent > 0 then remember(KEYS[3], recent) end
 for _, r in ipairs(ends) do life().linked_end(r.id, r.job, r.state, events) end
 publish(KEYS[4], KEYS[5], events)
+reply[n + 1] = SEQ
 return reply

@@ -6,12 +6,27 @@
 -- keys ("{namespace}:"). Fixed keys come in KEYS. The keys of one job, run or
 -- route are built from the prefix: they share the hash tag, so they live in the
 -- slot of KEYS[1].
+--
+-- A node puts what it has seen of this Redis behind the prefix: the id of its life
+-- (lua/amnesia.lua) and the number of the last message. One that has not seen the like
+-- has lost data: the call is refused with FORGOT before it did anything.
 
 -- A migrating cluster slot answers this read with an error: before anything was
 -- popped or written.
 redis.call('EXISTS', KEYS[1])
 
-local P = ARGV[1]
+local P, SEQ, CLUSTER = ARGV[1], 0, nil
+do
+  local prefix, id, seen = string.match(ARGV[1], '^(%S+) (%S+) (%d+)$')
+  if prefix then
+    P = prefix
+    local now = redis.call('MGET', P .. 'cluster', P .. 'sequence')
+    CLUSTER, SEQ = now[1], tonumber(now[2] or '0')
+    if not CLUSTER or string.sub(CLUSTER, 1, #id + 1) ~= id .. ' ' or SEQ < tonumber(seen) then
+      return redis.error_reply('FORGOT this Redis has lost data that this node has seen')
+    end
+  end
+end
 local TIME = redis.call('TIME')
 local NOW = TIME[1] * 1000 + math.floor(TIME[2] / 1000) -- ms; 13 digits, exact in a double and in tostring
 
@@ -37,10 +52,24 @@ local function variadic(command, key, list)
   end)
 end
 
+-- since_loss(): when this Redis was found to have lost data, in ms; 0 when it never was.
+local function since_loss()
+  local number, since = string.match(CLUSTER or '', '^%S+ (%d+) (%d+) ')
+  if not number or number == '1' then return 0 end
+  return tonumber(since)
+end
+
+-- unsettled(): the nodes are still telling what this Redis has lost (lua/recall.lua).
+local SETTLE_MS = 3000
+local function unsettled()
+  local loss = since_loss()
+  return loss > 0 and NOW < loss + SETTLE_MS
+end
+
 -- publish(channel, sequence key, events): one message for the whole batch.
 -- An event is a JSON object without "seq" and "at".
 local function publish(channel, sequence, events)
   if #events == 0 then return end
-  local seq = redis.call('INCR', sequence)
-  redis.call('PUBLISH', channel, '{"seq":' .. seq .. ',"at":' .. NOW .. ',"events":[' .. table.concat(events, ',') .. ']}')
+  SEQ = redis.call('INCR', sequence)
+  redis.call('PUBLISH', channel, '{"seq":' .. SEQ .. ',"at":' .. NOW .. ',"events":[' .. table.concat(events, ',') .. ']}')
 end

@@ -18,7 +18,7 @@ local REPORT_MS = 10000 -- until a run that no live node may take is reported
 local LOOK = 50 -- waiting runs of such a route that one call looks at
 
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
-local take, offset, limit = ARGV[3] == '1', ARGV[4], ARGV[5]
+local take, offset, limit = ARGV[3] == '1' and not unsettled(), ARGV[4], ARGV[5]
 -- The clock was set, or this call was on its way for long: every lease may look expired,
 -- and the caller's record of Redis is about to break.
 if math.abs(NOW - tonumber(ARGV[6])) > tonumber(ARGV[7]) then take = false end
