@@ -216,6 +216,7 @@ jobs:
 	r := f.awaitRun(2*patience, id, "failed", 1)
 	t.Logf("the bomb ended: %s; no heartbeat for at most %d ms", r.Error, silent.Load())
 	stop()
+	assert.Contains(t, strings.ToLower(f.call("logs", id).out), "fork", "it met its limit")
 	assert.Less(t, silent.Load(), int64(6000), "live is who was heard within 6 s")
 	require.True(t, p.alive())
 	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
