@@ -39,7 +39,7 @@ func TestNothingRunsTwiceInAFailOverThatIsWaitedFor(t *testing.T) {
 	}
 	servers := map[string]*redis.Client{master.Addr(): connect(master.Addr())}
 	for range 2 {
-		r := redistest.StartReal(t, append(flags, "--replicaof", host+" "+port)...)
+		r := redistest.StartReal(t, append(flags, "--replicaof", host, port)...)
 		servers[r.Addr()] = connect(r.Addr())
 	}
 	inSync := func(c *redis.Client) bool { return c.Wait(ctx, 2, time.Second).Val() == 2 }

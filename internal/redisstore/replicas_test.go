@@ -42,7 +42,7 @@ func withReplicas(t *testing.T) (master *redistest.Server, replicas []*redistest
 	host, port, err := net.SplitHostPort(master.Addr())
 	require.NoError(t, err)
 	for range 2 {
-		replicas = append(replicas, redistest.StartReal(t, "--replicaof", host+" "+port))
+		replicas = append(replicas, redistest.StartReal(t, "--replicaof", host, port))
 	}
 	return master, replicas
 }
