@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,13 +42,22 @@ type watcher struct {
 	dog    *Watchdog
 	steady time.Duration
 	terms  int
-	said   *bytes.Buffer
+	said   *tape
 }
+
+// tape is a log that can be read while it is written.
+type tape struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *tape) Write(b []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.text.Write(b) }
+func (l *tape) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.text.String() }
 
 func newYard(t *testing.T, digest string, list ...*jobs.Job) *yard {
 	y := &yard{fakeStore: newFakeStore(), t: t, votes: map[string]time.Time{}}
 	for _, name := range []string{"a", "b", "c"} {
-		w := &watcher{y: y, name: name, player: newPlayer(y.fakeStore), steady: time.Hour, said: &bytes.Buffer{}}
+		w := &watcher{y: y, name: name, player: newPlayer(y.fakeStore), steady: time.Hour, said: &tape{}}
 		w.schedule = &jobs.Schedule{Digest: digest, Jobs: list}
 		w.dog = NewWatchdog(w.Scheduler, w, WatchConfig{Logger: slog.New(slog.NewTextHandler(w.said, nil))})
 		y.nodes = append(y.nodes, w)
@@ -115,6 +125,13 @@ func (y *yard) retire() {
 	require.Error(y.t, <-w.done)
 }
 
+// outcome is who was deposed, and what alarms there were.
+func (y *yard) outcome() (deposals, alarms []string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return slices.Clone(y.deposals), slices.Clone(y.alarms)
+}
+
 func (y *yard) set(change func()) { y.mu.Lock(); defer y.mu.Unlock(); change() }
 
 // quiet fails if anybody was alarmed.
@@ -127,7 +144,7 @@ func (y *yard) quiet(why string) {
 }
 
 func (w *watcher) Now() time.Time           { return w.y.clockNow() }
-func (w *watcher) SteadyFor() time.Duration { return w.steady }
+func (w *watcher) SteadyFor() time.Duration { w.y.mu.Lock(); defer w.y.mu.Unlock(); return w.steady }
 
 func (y *yard) clockNow() time.Time {
 	y.fakeStore.mu.Lock()
@@ -200,6 +217,13 @@ func (w *watcher) Accuse(_ context.Context, a jobs.Accusation) (jobs.AccusationR
 	return r, nil
 }
 
+// takes is how long a run of a job is unfinished.
+func (y *yard) takes(job string, d time.Duration) {
+	y.fakeStore.mu.Lock()
+	defer y.fakeStore.mu.Unlock()
+	y.runTakes[job] = d
+}
+
 // Without an alarm.
 
 func everyKind(t *testing.T) []*jobs.Job {
@@ -215,8 +239,8 @@ func everyKind(t *testing.T) []*jobs.Job {
 
 func TestALeaderAtWorkIsNotSilent(t *testing.T) {
 	watched(t, func(t *testing.T, y *yard) {
-		y.runTakes["long"] = 5 * time.Minute // its ticks are skipped, or wait
-		y.runTakes["grouped"] = 10 * time.Minute
+		y.takes("long", 5*time.Minute) // its ticks are skipped, or wait
+		y.takes("grouped", 10*time.Minute)
 		time.Sleep(3 * time.Hour)
 		y.quiet("for three hours")
 	}, everyKind(t)...)
@@ -343,14 +367,12 @@ func TestAHungLeaderIsDeposed(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				job := newJob(t, "second", "* * * * * *")
 				y := newYard(t, "s1", job, newJob(t, "hourly", "@hourly"))
-				hung, release := time.Time{}, make(chan struct{})
+				release, begin := make(chan struct{}), time.Now()
 				y.nodes[0].gates(func(op string) {
-					if op == where && (where == "adopt" || y.clockNow().Sub(y.since) >= 30*time.Second) {
-						hung = time.Now()
+					if op == where && (where == "adopt" || time.Since(begin) >= 30*time.Second) {
 						<-release
 					}
 				})
-				begin := time.Now()
 				y.cursors["second"], y.timing["second"] = begin, job.Timing
 				y.lead(0)
 				hungLeader := y.nodes[0]
@@ -359,20 +381,18 @@ func TestAHungLeaderIsDeposed(t *testing.T) {
 					y.quiet("not before the grace is over")
 				}
 				time.Sleep(7 * time.Second)
-				y.mu.Lock()
-				assert.Equal(t, []string{"a"}, y.deposals)
-				assert.Len(t, y.alarms, 2)
-				t.Log(y.alarms)
-				assert.Contains(t, y.alarms[0], "of a: job second is due since ")
-				assert.Contains(t, y.alarms[0], ", and nothing was decided for ")
-				assert.False(t, hung.IsZero())
-				y.mu.Unlock()
+				deposals, alarms := y.outcome()
+				assert.Equal(t, []string{"a"}, deposals)
+				require.Len(t, alarms, 2)
+				assert.Contains(t, alarms[0], "of a: job second is due since ")
+				assert.Contains(t, alarms[0], ", and nothing was decided for ")
 				y.lead(1)
 				time.Sleep(time.Minute)
 				close(release)
 				require.Error(t, <-hungLeader.done, "its token holds nothing any more")
 				time.Sleep(time.Minute)
-				assert.Len(t, y.deposals, 1)
+				deposals, _ = y.outcome()
+				assert.Len(t, deposals, 1)
 				y.retire()
 				y.accounted(t, job, begin, time.Now())
 			})
@@ -404,10 +424,10 @@ func TestWhoIsNotSureDoesNotVote(t *testing.T) {
 	for name, spoil := range map[string]func(y *yard){
 		"cut off":         func(y *yard) { y.down = errors.New("no answer") },
 		"a broken record": func(y *yard) { y.nodes[1].steady, y.nodes[2].steady = 14*time.Second, 0 },
-		"another file":    func(y *yard) { y.nodes[1].schedule, y.nodes[2].schedule = sheet(second), sheet(second) },
+		"another file":    func(y *yard) { y.nodes[1].Reload(sheet(second)); y.nodes[2].Reload(sheet(second)) },
 		"other zones": func(y *yard) {
 			for _, n := range y.nodes[1:] {
-				n.schedule = &jobs.Schedule{Digest: "s1", Zoneinfo: "other", Jobs: []*jobs.Job{second}}
+				n.Reload(&jobs.Schedule{Digest: "s1", Zoneinfo: "other", Jobs: []*jobs.Job{second}})
 			}
 		},
 	} {
@@ -446,7 +466,8 @@ func TestALeaderThatIsRefusedIsDeposed(t *testing.T) {
 		w := y.nodes[0]
 		w.refuse("commit")
 		time.Sleep(DefaultGrace + 7*time.Second)
-		assert.Equal(t, []string{"a"}, y.deposals)
+		deposals, _ := y.outcome()
+		assert.Equal(t, []string{"a"}, deposals)
 		w.refuse("nothing")
 		require.Error(t, <-w.done)
 	}, newJob(t, "second", "* * * * * *"))
@@ -462,10 +483,11 @@ func TestAWrongFileIsReportedByTheMajority(t *testing.T) {
 		y.quiet("one of three")
 		y.nodes[2].Reload(next)
 		time.Sleep(driftGrace + 5*time.Second)
-		assert.Len(t, y.alarms, 2, "two of three")
-		assert.Contains(t, y.alarms[0], "of a: job added is due since ")
-		assert.Contains(t, y.alarms[0], ", and the leader has another schedule, in which it is not")
-		assert.Empty(t, y.deposals, "nobody may depose it")
+		deposals, alarms := y.outcome()
+		require.Len(t, alarms, 2, "two of three")
+		assert.Contains(t, alarms[0], "of a: job added is due since ")
+		assert.Contains(t, alarms[0], ", and the leader has another schedule, in which it is not")
+		assert.Empty(t, deposals, "nobody may depose it")
 		y.nodes[0].Reload(next)
 		time.Sleep(10 * time.Second)
 		assert.Contains(t, y.nodes[2].said.String(), "ticks are decided again")
@@ -479,6 +501,7 @@ func TestAFollowerThatStartsLateSeesIt(t *testing.T) {
 		time.Sleep(8 * time.Minute) // the next tick is an hour away
 		y.set(func() { y.down = nil })
 		time.Sleep(DefaultGrace + 7*time.Second)
-		assert.Equal(t, []string{"a"}, y.deposals)
+		deposals, _ := y.outcome()
+		assert.Equal(t, []string{"a"}, deposals)
 	}, newJob(t, "hourly", "1 * * * *"))
 }
