@@ -29,7 +29,11 @@
 // The tests are named after the hazard. Most of them wait more than they work,
 // so they run side by side, more of them than there are cores.
 //
-//	go test ./e2e                              # about a minute and a half
+// The faults_*_test.go strike with what docs/faults.md lists, each named after its number
+// there; what takes minutes is short without -faults.
+//
+//	go test ./e2e                              # about two minutes
+//	go test ./e2e -run Fault -faults -v        # the long faults
 //	go test ./e2e -v -run Leader               # with the measured times
 //	go test ./e2e -run LeaderStorm -storm 2m   # the long storm, and its table
 //	CARILLON_E2E_RACE=1 go test ./e2e          # of a binary with the race detector
