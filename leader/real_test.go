@@ -55,7 +55,8 @@ func TestRealServerThatHangs(t *testing.T) {
 	c.start("b", nodeOptions{})
 	first := c.next(5 * time.Second)
 	s.Stop()
-	c.end(first, c.ttl)
+	// That it is within the TTL, to the millisecond, a bubble can tell; a machine may be busy.
+	c.end(first, 2*c.ttl)
 	require.ErrorIs(t, first.why, leader.ErrTrustExpired)
 	c.none(c.ttl / 2)
 	s.Cont()
