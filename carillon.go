@@ -76,6 +76,11 @@ type Options struct {
 	Pool   string
 	Labels map[string]string
 
+	// Listen is where the node answers GET /healthz, /readyz and /metrics over HTTP,
+	// "127.0.0.1:8080" say: without a password, so beyond a loopback address to whoever
+	// can reach it. Empty: nowhere.
+	Listen string
+
 	// Logger gets what an operator should know. Default: nothing.
 	Logger *slog.Logger
 }

@@ -58,6 +58,9 @@ func (h *heartbeat) once(ctx context.Context) error {
 		NoLead: n.opts.NoLead || h.leaving.Load() || !hangs.IsZero(), Hangs: said, Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.routes(n.Schedule())},
 		n.definitions.all())
 	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running(), Hangs: hangs, Replicas: replicas}
+	if err != nil && n.meter != nil {
+		n.meter.Failed("heartbeat")
+	}
 	if err == nil {
 		health.Reached = health.Looked
 	}

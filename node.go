@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
 	"carillon/executor"
+	"carillon/internal/console"
 	"carillon/internal/lab"
 	"carillon/internal/redisstore"
 	"carillon/jobs"
@@ -38,6 +40,15 @@ type Node struct {
 
 	elector   *leader.Elector // nil with NoLead
 	strangers *strangers
+
+	// For whoever looks over HTTP.
+	meter    *console.Meter // nil without Listen
+	draining atomic.Bool
+	pulse    func() scheduler.Pulse
+	look     sync.Mutex // guards what follows
+	lookedAt time.Time
+	fleet    *console.Fleet
+	epoch    int64
 }
 
 // Health is how a node is doing, for whoever supervises it.
@@ -182,6 +193,13 @@ func (n *Node) Trigger(ctx context.Context, job string, params map[string]string
 // It must be called once.
 func (n *Node) Run(ctx context.Context) error {
 	n.started = time.Now()
+	face, err := n.listen()
+	if err != nil {
+		return err
+	}
+	if face != nil {
+		defer func() { _ = face.Close() }() // it has ended, or was never run
+	}
 	server, url, err := n.serveEmbedded()
 	if err != nil {
 		return err
@@ -201,6 +219,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if server != nil {
 		ground.run("embedded server", server.Run)
 	}
+	if face != nil {
+		ground.run("listen", face.Run)
+	}
 	err = n.live(ctx, server != nil)
 	if cerr := store.Close(); cerr != nil && err == nil {
 		err = fmt.Errorf("close the connections to Redis: %w", cerr)
@@ -218,9 +239,14 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	}
 
 	actions := &executor.Actions{Funcs: handlers(n.opts.Funcs), Grace: n.opts.Grace, Logger: n.log}
-	exec := executor.New(n.store, executor.Config{Node: n.opts.Node, Boot: n.boot, Slots: n.opts.Slots, Lease: n.opts.Lease,
+	decides, executes := scheduler.Store(n.store), executor.Store(n.store)
+	if n.meter != nil {
+		m := &measured{n.store, n.meter, n.jobOf}
+		decides, executes = m, m
+	}
+	exec := executor.New(executes, executor.Config{Node: n.opts.Node, Boot: n.boot, Slots: n.opts.Slots, Lease: n.opts.Lease,
 		Drain: n.opts.Drain, Definition: n.definitions.find, Actions: actions, Logger: n.log})
-	sched := scheduler.New(n.store, scheduler.Config{Schedule: n.definitions.current(), Lease: n.opts.Lease, Logger: n.log})
+	sched := scheduler.New(decides, scheduler.Config{Schedule: n.definitions.current(), Lease: n.opts.Lease, Logger: n.log})
 	n.store.OnAmnesia(func(ctx context.Context, life jobs.StoreLife, tell func(context.Context, []jobs.Held) ([]jobs.HeldAnswer, error)) error {
 		defer func() { sched.Reload(n.definitions.current()) }() // a leader who still rules starts the cursors anew
 		return exec.Relive(ctx, life, tell)
@@ -272,6 +298,7 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	if schedules := lab.From(ctx).Schedules; schedules != nil {
 		work.run("reload", func(ctx context.Context) error { return takeOver(ctx, schedules, adopt) })
 	}
+	n.pulse = sched.Pulse
 	close(n.ready)
 
 	select {
@@ -279,6 +306,7 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	case <-work.failed:
 	case <-services.failed:
 	}
+	n.draining.Store(true)
 	beat.leave()
 	err := work.stop(nil)
 	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)

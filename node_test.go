@@ -385,3 +385,46 @@ func TestReloadTakesANewHeartbeat(t *testing.T) {
 	require.Eventually(t, func() bool { return pings() == 1 }, 30*time.Second, 10*time.Millisecond)
 	require.Equal(t, digest, n.Schedule().Digest, "it is in no digest")
 }
+
+// A node answers monitors from before it takes part until it has ended, and lets go of
+// the address.
+func TestANodeAnswersMonitors(t *testing.T) {
+	url, _ := redistest.Mini(t)
+	log := &lines{}
+	opts := carillon.Options{Redis: url, Node: "n1", Listen: "127.0.0.1:0", Logger: slog.New(slog.NewJSONHandler(log, nil)),
+		Schedule: schedule(t, `{jobs: {hello: {schedule: "* * * * * *", func: hello}}}`), Funcs: map[string]carillon.Func{"hello": new(recorder).handler("n1")}}
+	_, stop := up(t, opts)
+	log.mu.Lock()
+	_, rest, found := strings.Cut(log.buf.String(), `"listen":"`)
+	log.mu.Unlock()
+	require.True(t, found)
+	at, _, _ := strings.Cut(rest, `"`)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	get := func(path string) (int, string) {
+		r, err := client.Get("http://" + at + path)
+		if err != nil {
+			return 0, err.Error()
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		require.NoError(t, err)
+		return r.StatusCode, string(body)
+	}
+	require.Eventually(t, func() bool {
+		_, body := get("/metrics")
+		return strings.Contains(body, `carillon_attempts_total{job="hello",status="succeeded"}`) && strings.Contains(body, "carillon_leader 1") &&
+			!strings.Contains(body, "carillon_tick_lag_seconds_count 0")
+	}, 20*time.Second, 20*time.Millisecond)
+	status, _ := get("/readyz")
+	require.Equal(t, 200, status)
+	stop()
+	status, _ = get("/healthz")
+	require.Zero(t, status)
+
+	opts.Listen = at // it can be had again
+	_, stop = up(t, opts)
+	stop()
+	other, err := carillon.New(carillon.Options{Redis: url, Node: "n2", Listen: "nowhere", Schedule: opts.Schedule, Funcs: opts.Funcs})
+	require.NoError(t, err)
+	require.ErrorContains(t, other.Run(context.Background()), "expected HOST:PORT")
+}

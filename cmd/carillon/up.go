@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"runtime"
@@ -32,6 +33,7 @@ type upOptions struct {
 	labels    []string
 	lockRedis []string
 	replicas  int
+	listen    string
 	dev       bool
 	log       logKind
 }
@@ -66,11 +68,12 @@ so does a change of it.`,
 	f.DurationVar(&o.drain, "drain", carillon.DefaultDrain, "running jobs get this `DURATION` when the node stops")
 	f.StringArrayVar(&o.lockRedis, "lock-redis", nil, "`URL` of a Redis for the leader's lock, one of 3, 5, 7 or 9 that know nothing of each other\n(default: $CARILLON_LOCK_REDIS with commas between, or redis.lock of the file, or none: the lock is on --redis)")
 	f.IntVar(&o.replicas, "wait-replicas", 0, "queue a tick, and begin a command, only when `N` replicas of Redis know of it, or do not answer in time")
+	f.StringVar(&o.listen, "listen", "", "answer GET /healthz, /readyz and /metrics at `HOST:PORT`, such as 127.0.0.1:8080 (default: nowhere)")
 	f.BoolVar(&o.noLead, "no-lead", false, "execute runs, never lead")
 	f.BoolVar(&o.dev, "dev", false, "allow the embedded server under systemd or Kubernetes")
 	f.Var(&o.log, "log", "how the node's log is written")
 	mustComplete(cmd, "log", completeWords([]string{string(logText), string(logJSON)}))
-	for _, name := range []string{"node", "slots", "label", "pool", "leader-ttl", "leader-grace", "lease", "drain", "lock-redis", "wait-replicas"} {
+	for _, name := range []string{"node", "slots", "label", "pool", "leader-ttl", "leader-grace", "lease", "drain", "lock-redis", "wait-replicas", "listen"} {
 		mustComplete(cmd, name, cobra.NoFileCompletions)
 	}
 	return cmd
@@ -131,6 +134,11 @@ func (o *upOptions) check() error {
 		return bad("--wait-replicas %d: expected 0 to 100", o.replicas)
 	case o.drain < 0:
 		return bad("--drain %s: expected 0 or more", o.drain)
+	}
+	if o.listen != "" {
+		if _, port, err := net.SplitHostPort(o.listen); err != nil || port == "" {
+			return bad("--listen %q: expected HOST:PORT, such as 127.0.0.1:8080", o.listen)
+		}
 	}
 	if o.pool != "" {
 		if err := jobs.CheckPool(o.pool); err != nil {
@@ -205,7 +213,7 @@ func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
 	node, err := carillon.New(carillon.Options{
 		File: path, Zoneinfo: string(zones), Redis: given.url, LockRedis: locks, WaitReplicas: o.replicas, Namespace: a.namespace(), Embedded: a.opts.embedded,
 		Node: o.node, Slots: o.slots, LeaderTTL: o.leaderTTL, LeaderGrace: o.grace, Lease: o.lease, Drain: drain,
-		NoLead: o.noLead, Pool: o.pool, Labels: labels, Logger: log,
+		NoLead: o.noLead, Listen: o.listen, Pool: o.pool, Labels: labels, Logger: log,
 	})
 	if err != nil {
 		return nil, a.scheduleFailed(err) // the flags are checked: what is left is the file

@@ -45,9 +45,10 @@ var ours = map[string][]string{
 	"carillon/internal/checker":    {},                // whether a schedule was kept, from what jobs wrote down themselves
 	"carillon/internal/redisstore": {"carillon/leader", "carillon/jobs"},
 	"carillon/internal/embedded":   {},
+	"carillon/internal/console":    {}, // what one node shows over HTTP
 	"carillon/internal/importer":   {"carillon/jobs"},
 	root: {
-		"carillon/executor", "carillon/internal/embedded", "carillon/internal/lab", "carillon/internal/redisstore",
+		"carillon/executor", "carillon/internal/console", "carillon/internal/embedded", "carillon/internal/lab", "carillon/internal/redisstore",
 		"carillon/jobs", "carillon/leader", "carillon/scheduler",
 	},
 	// It decides nothing itself: what is due it asks of the scheduler.
@@ -82,6 +83,10 @@ var theirs = map[string]speakers{
 	"github.com/go-redsync/redsync/v4/redis":            {code: []string{"carillon/leader", "carillon/internal/redisstore"}}, // the seam between them
 	"github.com/go-redsync/redsync/v4/redis/goredis/v9": {code: []string{"carillon/internal/redisstore"}, tests: true},
 	"github.com/alicebob/miniredis/v2":                  {code: []string{"carillon/internal/embedded", "carillon/internal/redistest"}, tests: true},
+
+	"github.com/prometheus/client_golang": {code: []string{"carillon/internal/console"}, tests: true},
+	"github.com/prometheus/common":        {tests: true},
+	"github.com/prometheus/client_model":  {tests: true},
 
 	"github.com/fsnotify/fsnotify": {code: []string{root}},
 	"github.com/google/uuid":       {code: []string{root, "carillon/cmd/carillon"}}, // both start runs by hand

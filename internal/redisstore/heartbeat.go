@@ -93,6 +93,32 @@ func (s *Store) Candidates(ctx context.Context) ([]jobs.Node, error) {
 	return nodes, nil
 }
 
+// Waiting returns how many runs wait on each shared route. Elements of canceled runs
+// count until somebody takes them.
+func (s *Store) Waiting(ctx context.Context) (map[string]int, error) {
+	routes, err := s.cmd.ZRange(ctx, s.keys.routes(), 0, 99).Result()
+	if err != nil {
+		return nil, wrap("read the routes", err)
+	}
+	waiting := map[string]int{}
+	pipe := s.cmd.Pipeline()
+	lengths := map[string][]*redis.IntCmd{}
+	for _, route := range append(routes, jobs.AnyRoute) {
+		for priority := range 10 {
+			lengths[route] = append(lengths[route], pipe.LLen(ctx, s.keys.queue(route, strconv.Itoa(priority))))
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, wrap("read the queues", err)
+	}
+	for route, list := range lengths {
+		for _, n := range list {
+			waiting[route] += int(n.Val())
+		}
+	}
+	return waiting, nil
+}
+
 // publishSchedule writes which definition each job has in a schedule: digests
 // only, never what a job executes.
 func (s *Store) publishSchedule(ctx context.Context, sc *jobs.Schedule) error {
