@@ -43,6 +43,12 @@ type Executor struct {
 	attempts sync.WaitGroup
 	releases sync.WaitGroup
 	keptRuns atomic.Int64 // could not be given back before the end
+
+	// Since when Redis was down at every renewal; zero: it was not. Leases stand still
+	// only after a fifth of a lease of that: a Redis that was away for less than a sixth
+	// may have escaped the leader, who then takes runs when their leases say so. One
+	// renewal is under way at a time, and only that touches it.
+	refused time.Time
 }
 
 // New builds an executor. It starts nothing.

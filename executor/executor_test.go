@@ -371,6 +371,36 @@ func TestARunningJobSurvivesARedisThatIsDown(t *testing.T) {
 	})
 }
 
+// One refusal proves nothing about the time before it, nor that the leader noticed: a
+// Redis that restarts is away for less than what breaks the leader's record. Found by the
+// simulation.
+func TestAShortOutageDoesNotMoveALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore(claimOf(1))
+		ended := make(chan time.Time, 1)
+		h := start(store, 1, func(ctx context.Context, _ Attempt, _ io.Writer) error {
+			<-ctx.Done()
+			ended <- time.Now()
+			return context.Cause(ctx)
+		})
+		claimed := time.Now()
+		store.set(func(op string) (error, bool) {
+			age := time.Since(claimed)
+			switch {
+			case op != "renew":
+				return nil, false
+			case age > 15*time.Second && age < 17*time.Second:
+				return errDown, false
+			}
+			return errors.New("i/o timeout"), false
+		})
+		at := (<-ended).Sub(claimed)
+		require.GreaterOrEqual(t, at, 20*time.Second, "two thirds of the lease")
+		require.Less(t, at, 22*time.Second)
+		h.end(t)
+	})
+}
+
 // A node that hears nothing cannot know whether another took the run: it ends its
 // attempt before the lease is over.
 func TestACutOffNodeEndsItsRunsBeforeTheLease(t *testing.T) {

@@ -30,6 +30,20 @@ type deed struct {
 	begin, end        time.Time
 	onRedis           time.Time // its beginning on the clock of Redis
 	how               string    // "" while it goes on, done, failed, cut, dead
+	stood             []stretch // when its process stood still
+}
+
+type stretch struct{ from, to time.Time }
+
+// worked is when the deed was being done.
+func (d *deed) worked() []stretch {
+	var list []stretch
+	from := d.begin
+	for _, s := range d.stood {
+		list = append(list, stretch{from, s.from})
+		from = s.to
+	}
+	return append(list, stretch{from, d.end})
 }
 
 func (d *deed) String() string {
@@ -70,7 +84,7 @@ func (w *world) work(l *life) carillon.Func {
 		if w.healed.Load() {
 			length, fails, kills = min(length, 200*time.Millisecond), false, false
 		}
-		end, how := l.spend(ctx, length)
+		end, how := l.spend(ctx, length, func(from, to time.Time) { d.stood = append(d.stood, stretch{from, to}) })
 		switch {
 		case how == "done" && kills:
 			w.log("%s kills %s", run.ID, l.name())
@@ -123,19 +137,20 @@ type randSource interface {
 
 // spend works for a while. A process that stands still does not work, and learns
 // only afterwards what happened meanwhile.
-func (l *life) spend(ctx context.Context, length time.Duration) (end time.Time, how string) {
+func (l *life) spend(ctx context.Context, length time.Duration, stood func(from, to time.Time)) (end time.Time, how string) {
 	for {
 		frozen, changed := l.state()
 		if frozen {
-			stood := time.Now()
+			from := time.Now()
 			select {
 			case <-changed:
 			case <-l.dead:
-				return stood, "dead"
+				return from, "dead"
 			}
 			if ctx.Err() != nil {
-				return stood, "cut"
+				return from, "cut"
 			}
+			stood(from, time.Now())
 			continue
 		}
 		began := time.Now()

@@ -41,6 +41,7 @@ type world struct {
 	redisWentBack atomic.Bool
 	version       int // of the schedule that is rolled out
 	eras          []*era
+	lost          []time.Time // when the data were
 
 	loops sync.WaitGroup // of connections
 	lives sync.WaitGroup
@@ -352,6 +353,7 @@ func (w *world) lose() {
 	w.closeEra(false)
 	w.redis.m.FlushAll()
 	w.era.Add(1)
+	w.lost = append(w.lost, time.Now())
 	w.witness.forget()
 	w.eras = append(w.eras, newEra())
 	w.redis.set(func() { w.redis.still = false })

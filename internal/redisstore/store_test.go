@@ -318,6 +318,26 @@ func TestAdoptMovesWhatChanged(t *testing.T) {
 	})
 }
 
+// The clock of Redis was set back: the cursor is ahead of it. Found by the simulation.
+func TestAdoptTakesNoCursorBack(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		j := job("j")
+		ahead := s.Now().Add(time.Minute).Truncate(time.Second)
+		setCursor(t, s, j, ahead)
+		changed := *j
+		changed.Timing = "other"
+		adopted, err := s.Adopt(ctx, token, []*jobs.Job{&changed})
+		require.NoError(t, err)
+		require.Equal(t, ahead, adopted.Cursors["j"], "up to there every tick is decided")
+		again, err := s.Adopt(ctx, token, []*jobs.Job{&changed})
+		require.NoError(t, err)
+		require.Equal(t, adopted.Cursors, again.Cursors)
+	})
+}
+
 func TestRetryIsExpiry(t *testing.T) {
 	engines(t, func(t *testing.T, f *fleet) {
 		ctx := context.Background()

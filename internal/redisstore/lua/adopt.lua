@@ -56,9 +56,10 @@ if n > 0 then
         record(name, { ledger_range(from, 'skipped', NOW, 0, '-', reason) })
         events[#events + 1] = '{"type":"skipped","job":"' .. name .. '","tick":' .. from .. ',"until":' .. NOW .. ',"reason":"' .. reason .. '"}'
       end
-      at = NOW
+      -- No cursor goes back, even when the clock of Redis did: a tick would be decided twice.
+      at = string.format('%.0f', math.max(NOW, tonumber(at or 0)))
       set[#set + 1] = name
-      set[#set + 1] = NOW .. ' ' .. timing
+      set[#set + 1] = at .. ' ' .. timing
     end
     reply[i + 1] = tonumber(at)
   end
