@@ -36,9 +36,9 @@ type orchestra struct {
 
 const orchestraJobs = 10
 
-func play(t *testing.T, args ...string) *orchestra {
+func play(t *testing.T, replicas int) *orchestra {
 	t.Helper()
-	o := &orchestra{t: t, c: redistest.StartCluster(t, args...)}
+	o := &orchestra{t: t, c: redistest.StartCluster(t)}
 	o.slot = o.c.Slot("carillon")
 	text := "version: 1\njobs:\n  extra: {func: extra, overlap: allow}\n"
 	for i := range orchestraJobs {
@@ -46,7 +46,7 @@ func play(t *testing.T, args ...string) *orchestra {
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		h := o.rec.handler(name)
-		n, stop := up(t, carillon.Options{Redis: o.c.URL(), Node: name, Schedule: schedule(t, text), LeaderTTL: 1500 * time.Millisecond,
+		n, stop := up(t, carillon.Options{Redis: o.c.URL(), Node: name, Schedule: schedule(t, text), LeaderTTL: 1500 * time.Millisecond, WaitReplicas: replicas,
 			Funcs: map[string]carillon.Func{"beat": h, "extra": h}, Logger: slog.New(slog.NewTextHandler(&o.log, nil))})
 		o.nodes, o.ended = append(o.nodes, n), append(o.ended, stop)
 	}
@@ -150,7 +150,7 @@ func (o *orchestra) end() (lost, again []string) {
 // The slot of a fleet goes round the masters while the fleet works, then from a
 // master to its replica: nothing is lost, and nothing runs twice.
 func TestAFleetInAClusterFollowsItsSlot(t *testing.T) {
-	o := play(t)
+	o := play(t, 0)
 	require.Contains(t, o.nodes[0].Status().Redis, "the cluster of ")
 	for range 2 {
 		o.c.Migrate(o.slot, o.c.Other(o.slot))
@@ -168,7 +168,7 @@ func TestAFleetInAClusterFollowsItsSlot(t *testing.T) {
 // Half of the keys are moved, then nothing happens for a while: as long as that, the
 // fleet waits.
 func TestAMigrationThatTakesItsTimeCostsTimeOnly(t *testing.T) {
-	o := play(t)
+	o := play(t, 0)
 	to := o.c.Other(o.slot)
 	from := o.c.Begin(o.slot, to)
 	o.c.MoveKeys(o.slot, from, to, 20)
@@ -186,10 +186,12 @@ func TestAMigrationThatTakesItsTimeCostsTimeOnly(t *testing.T) {
 }
 
 // The master of the slot dies. Replication is asynchronous: what it acknowledged and
-// its replica had not got can be lost or run again. Everything else goes on.
+// its replica had not got can be lost or run again, also of a fleet that waits for
+// replicas. Everything else goes on.
 func TestAFleetInAClusterSurvivesTheMasterOfItsSlot(t *testing.T) {
-	o := play(t)
+	o := play(t, 1)
 	o.c.AwaitHealth()
+	require.False(t, o.log.has("too few replicas"), "WAIT is answered where the slot is")
 	gone := o.c.Owner(o.slot)
 	gone.Kill()
 	o.c.AwaitOwner(o.slot, gone)
