@@ -260,11 +260,11 @@ jobs:
   frugal: {dir: DISK, run: MARK}
   writer:
     dir: DISK
-    retry: {attempts: 5, backoff: 200ms, factor: 1}
+    retry: {attempts: 50, backoff: 1s, factor: 1}
     run: 'MARK; [ "$CARILLON_NODE" = roomy ] || head -c 100000 /dev/zero > result'
 `)
 	f.write(strings.ReplaceAll(read(f.file), "DISK", disk))
-	p := f.beginProgram(binary, []string{"TMPDIR=" + disk, "HOME=" + disk}, "full", "--lease", "4s")
+	p := f.beginProgram(binary, []string{"TMPDIR=" + disk, "HOME=" + disk}, "full", "--lease", "4s", "--leader-ttl", "1500ms")
 	p.says(patience, `"msg":"up"`)
 	f.awaitRun(patience, f.trigger("frugal"), "succeeded", 1)
 
