@@ -140,3 +140,22 @@ func TestLockListsThatCannotBeMeant(t *testing.T) {
 	assert.Equal(t, 2, r.code)
 	assert.Contains(t, r.err, "h:1/0 is there twice")
 }
+
+// One that will never serve the node is said at once; one that is away is not waited for.
+func TestALockRedisThatRefusesTheNode(t *testing.T) {
+	t.Parallel()
+	f, data := ownFleet(t, everySecondAll)
+	closed := redistest.StartReal(t, "--requirepass", "geheim")
+	gone := redistest.StartReal(t)
+	gone.Kill()
+	r := f.call("up", "--lock-redis", data.URL(), "--lock-redis", closed.URL(), "--lock-redis", gone.URL())
+	assert.Equal(t, 5, r.code)
+	assert.Contains(t, r.err, "use the lock Redis at "+closed.Addr())
+	assert.Contains(t, r.err, "wants a password")
+
+	p := f.up("n1", "--lock-redis", data.URL(), "--lock-redis", strings.Replace(closed.URL(), "redis://", "redis://:geheim@", 1), "--lock-redis", gone.URL())
+	p.says(patience, "a lock Redis does not answer")
+	assert.Equal(t, "n1", f.awaitLeader(patience), "two of three, the data's among them")
+	assert.NotContains(t, p.stderr(), "geheim")
+	assert.Zero(t, p.term(patience))
+}
