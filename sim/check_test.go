@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -243,7 +244,13 @@ func (w *world) judgePunctuality() {
 		for tick, ok := job.Next(from); ok && job.Starts(tick).Before(to); tick, ok = job.Next(tick) {
 			id := jobs.TickRunID(name, tick)
 			if _, runs := fates[id]; !runs {
-				w.broken("I10", "%s: all is well, and tick %s did not become a run", name, clock(tick))
+				said := "says nothing"
+				for _, l := range e.ledgers[name] {
+					if !l.Tick.After(tick) && !l.Until.Before(tick) {
+						said = fmt.Sprintf("says %s, %s %s", l.Outcome, l.Reason, l.RunID)
+					}
+				}
+				w.broken("I10", "%s: all is well, tick %s did not become a run, and the ledger %s", name, clock(tick), said)
 			} else if late := began[id].Sub(job.Starts(tick)); began[id].IsZero() || late > 2*time.Second {
 				w.broken("I10", "%s: all is well, and %s began at %s", name, id, clock(began[id]))
 			}
@@ -454,7 +461,7 @@ func (w *world) judgeOverlap() {
 				if !next.begin.Before(d.end) {
 					break
 				}
-				if !alone && d.run != next.run || w.lostJustBefore(next.begin) || !atOnce(d, next) {
+				if !alone && d.run != next.run || w.lostJustBefore(next.begin) || w.older(d) || w.older(next) || !atOnce(d, next) {
 					continue
 				}
 				w.broken("I5", "%s: two at once: %s and %s", name, d, next)
@@ -467,6 +474,12 @@ func (w *world) judgeOverlap() {
 // nothing: nobody has told their nodes yet.
 func (w *world) lostJustBefore(at time.Time) bool {
 	return slices.ContainsFunc(w.lost, func(lost time.Time) bool { return !at.Before(lost) && at.Before(lost.Add(w.p.lease)) })
+}
+
+// older: the run is from before a loss of data. Redis may hear of it again, from the node
+// that has it, and could not know of it before.
+func (w *world) older(d *deed) bool {
+	return slices.ContainsFunc(w.eras[:d.era], func(e *era) bool { return e.states[d.run] != "" })
 }
 
 // atOnce: both worked at one moment. A process that stands still does not work.

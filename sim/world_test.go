@@ -309,7 +309,12 @@ func (w *world) apply(f *fault) {
 		case freeze:
 			window(func() { l.freeze(true) }, func() { l.freeze(false) })
 		case suspend:
-			window(func() { l.freeze(true) }, func() { l.member.skew.Add(-int64(f.length)); l.freeze(false) })
+			window(func() { l.freeze(true) }, func() {
+				if !w.healed.Load() { // no clock changes any more
+					l.member.skew.Add(-int64(f.length))
+				}
+				l.freeze(false)
+			})
 		case clockStep:
 			w.struck(f.kind)
 			l.member.skew.Add(int64(f.length))
