@@ -206,7 +206,7 @@ var expiring = []string{"claim", "failures", "history", "ledger", "log", "logs",
 
 // staying are the families whose keys never have a lifetime. docs/redis.md says so,
 // and a test compares. Those of unfinished runs have none either.
-var staying = []string{"active", "backfill", "backfills", "cursors", "group", "groupwait", "leases", "nodes", "paused", "pauses", "renamed", "routes",
+var staying = []string{"active", "backfill", "backfills", "cluster", "cursors", "group", "groupwait", "leases", "nodes", "paused", "pauses", "renamed", "routes",
 	"sequence", "term", "waiting"}
 
 // scan returns the keys of each family, or, of very many, some; then partial is true.
