@@ -137,10 +137,10 @@ func TestFault21KeysAreEvicted(t *testing.T) {
 	t.Parallel()
 	f, _ := ownFleet(t, `
 jobs:
-  running: {run: 'MARK; sleep 3'}
+  running: {run: 'MARK; while ! [ -e DIR/go ]; do sleep 0.1; done'}
   waiting: {run: MARK}
   retrying: {retry: {attempts: 3, backoff: 1s}, run: 'MARK; exit 1'}
-  inline: {overlap: queue, run: 'MARK; sleep 3'}
+  inline: {overlap: queue, run: 'MARK; while ! [ -e DIR/go ]; do sleep 0.1; done'}
   tick: {schedule: "* * * * * *", run: MARK}
 `)
 	ctx := context.Background()
@@ -169,6 +169,7 @@ jobs:
 	evict(running)
 	evict(inline)
 	p.says(patience, "another attempt holds it, or Redis lost its record")
+	writeFile(t, filepath.Join(f.dir, "go"), "")
 
 	// Each job goes on: nothing is in the way of its next run.
 	for _, job := range []string{"running", "waiting", "inline"} {
