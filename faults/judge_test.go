@@ -77,9 +77,11 @@ func (jg *judge) at(t time.Time) window {
 // run of a tick: one that had not ended when Redis last knew of it.
 func (jg *judge) excuse(tick time.Time, id string) (window, bool) {
 	end, known := jg.archive.ended[id]
-	for _, w := range slices.Backward(jg.windows) { // the last one that took back its end
-		if known && w.costs.forgets && tick.Before(w.from) && !end.finished.Before(w.from) {
-			return w, true
+	if first := jg.truth.firstEnd(id); !first.IsZero() { // the last one that can have taken back that
+		for _, w := range slices.Backward(jg.windows) {
+			if w.costs.forgets && tick.Before(w.to) && !first.Add(time.Second).Before(w.from) {
+				return w, true
+			}
 		}
 	}
 	for _, w := range jg.windows {
@@ -137,6 +139,16 @@ func (tr *truth) first(run string) line {
 		}
 	}
 	return line{}
+}
+
+// firstEnd is when a run ended for the first time, by the word of a witness.
+func (tr *truth) firstEnd(run string) time.Time {
+	for _, l := range tr.of[run] {
+		if l.end && !l.undo {
+			return l.at
+		}
+	}
+	return time.Time{}
 }
 
 // ticks are the ticks of a job after begin, up to and including end: what the schedule

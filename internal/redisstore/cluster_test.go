@@ -159,6 +159,7 @@ func TestTheStoreIsTheModelInACluster(t *testing.T) {
 }
 
 func TestTheMasterOfTheSlotIsFound(t *testing.T) {
+	t.Parallel() // it waits for a cluster most of the time
 	ctx := t.Context()
 	c := redistest.StartCluster(t)
 	slot := c.Slot("carillon")
