@@ -28,11 +28,15 @@ type Fault struct {
 // cost is what a fault may cost at worst, beside lateness and further attempts of what
 // was cut short. The zero cost is: each tick has one fate, and it is true.
 type cost struct {
-	forgets bool // acknowledged writes are lost
+	forgets    bool // acknowledged writes are lost
+	remembered bool // and yet nothing begins again that a living node has executed
 }
 
 func (c cost) String() string {
-	if c.forgets {
+	switch {
+	case c.remembered:
+		return "runs that waited are gone; runs that only a dead node knows of may begin again under their id"
+	case c.forgets:
 		return "runs of that time may begin again under their id, be gone, or be in no ledger"
 	}
 	return "nothing"
@@ -65,8 +69,8 @@ var catalogue = []Fault{
 	{Name: "maxmemory", Does: "CONFIG SET maxmemory 1: Redis refuses what needs memory", Strike: fillMemory},
 	{Name: "disk full", Does: "the disk of the append-only file is full: Redis refuses to write", Needs: aDiskToFill, Strike: fillDisk},
 	{Name: "Redis killed", Does: "SIGKILL to redis-server; it comes back with its append-only file", Strike: killRedis},
-	{Name: "Redis comes back empty", Does: "SIGKILL to redis-server; it comes back without any data", Costs: cost{forgets: true}, Strike: emptyRedis},
-	{Name: "old data restored", Does: "SIGKILL to redis-server; it comes back with its data of some seconds ago", Costs: cost{forgets: true}, Strike: restoreRedis},
+	{Name: "Redis comes back empty", Does: "SIGKILL to redis-server; it comes back without any data", Costs: cost{forgets: true, remembered: true}, Strike: emptyRedis},
+	{Name: "old data restored", Does: "SIGKILL to redis-server; it comes back with its data of some seconds ago", Costs: cost{forgets: true, remembered: true}, Strike: restoreRedis},
 	{Name: "two at once", Does: "one that hits a node, and at the same time one that hits the way to Redis or Redis", Strike: twoAtOnce},
 }
 
@@ -130,7 +134,7 @@ func everyNode(s *storm) []*node { return s.nodes }
 // noticed.
 func linked(whose func(s *storm) []*node, r rule) func(s *storm) error {
 	return func(s *storm) error {
-		nodes, while := whose(s), s.between(0.4*s.lease.Seconds(), 1.3*s.lease.Seconds())
+		nodes, while := whose(s), s.between(0.3*s.lease.Seconds(), 1.2*s.lease.Seconds())
 		for _, n := range nodes {
 			s.note("%s", n.name)
 			if err := n.proxy.set(r); err != nil {
@@ -173,7 +177,7 @@ func killClients(s *storm) error {
 
 func pauseClients(what string) func(s *storm) error {
 	return func(s *storm) error {
-		while := s.between(0.3*s.lease.Seconds(), 1.3*s.lease.Seconds())
+		while := s.between(0.2*s.lease.Seconds(), 1.1*s.lease.Seconds())
 		s.note("for %v", while)
 		if err := s.rdb.Do(s.ctx, "CLIENT", "PAUSE", while.Milliseconds(), what).Err(); err != nil {
 			return err
@@ -194,13 +198,13 @@ func stopRedis(s *storm) error {
 
 // debugSleep has Redis do nothing else, within a script's time limit or beyond it.
 func debugSleep(s *storm) error {
-	while := s.between(0.3*s.lease.Seconds(), 1.3*s.lease.Seconds())
+	while := s.between(0.2*s.lease.Seconds(), 1.1*s.lease.Seconds())
 	s.note("for %v", while)
 	return s.rdb.Do(s.ctx, "DEBUG", "SLEEP", fmt.Sprintf("%.3f", while.Seconds())).Err()
 }
 
 func fillMemory(s *storm) error {
-	while := s.between(0.3*s.lease.Seconds(), 1.3*s.lease.Seconds())
+	while := s.between(0.2*s.lease.Seconds(), 1.1*s.lease.Seconds())
 	s.note("for %v", while)
 	if err := s.rdb.ConfigSet(s.ctx, "maxmemory", "1").Err(); err != nil {
 		return err

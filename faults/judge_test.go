@@ -3,6 +3,7 @@ package faults
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 type window struct {
 	fault    string
 	from, to time.Time
+	healed   time.Time // when the fault was taken away
 	costs    cost
 }
 
@@ -90,6 +92,14 @@ func (jg *judge) excuse(tick time.Time, id string) (window, bool) {
 		}
 	}
 	return window{}, false
+}
+
+// livedOn says whether the process that executed a run first was there when Redis had
+// come back: it knows what it executed, and so the run does not begin again.
+func (jg *judge) livedOn(id string, w window) bool {
+	first := jg.truth.first(id)
+	last, ok := jg.truth.lastOf[first.boot]
+	return ok && first.boot != "-" && first.at.Before(w.healed) && last.After(w.healed)
 }
 
 // decide looks at every tick after begin, up to and including end.
@@ -181,6 +191,9 @@ func (jg *judge) tick(j job, t time.Time, entries []jobs.LedgerEntry) {
 	}
 }
 
+// number is what differs between complaints of one kind.
+var number = regexp.MustCompile(`[0-9.]+(ms|s)?`)
+
 // count puts one tick to the account of a fault: the last one that struck, or the one
 // that excuses what is wrong with it.
 func (jg *judge) count(t time.Time, id string, f weighed, describe func() string) (excused bool) {
@@ -189,10 +202,11 @@ func (jg *judge) count(t time.Time, id string, f weighed, describe func() string
 		var excuse window
 		if excuse, excused = jg.excuse(t, id); excused {
 			w = excuse
+			excused = !w.costs.remembered || !f.repeated || !jg.livedOn(id, w)
 		}
 		for _, c := range f.complaints {
 			if excused {
-				jg.pardoned[c]++
+				jg.pardoned[number.ReplaceAllString(c, "N")]++
 			} else {
 				jg.complain("%s (%s): %s; %s", id, w.fault, c, describe())
 			}
@@ -227,6 +241,7 @@ type weighed struct {
 	again, twice, lost int
 	begun              bool // something of the run began
 	target             bool // it should have begun
+	repeated           bool // something of it began that had begun or ended before
 	complaints         []string
 }
 
@@ -325,12 +340,14 @@ func (f *weighed) lines(j job, lines []line, end ended) {
 		attempts[l.attempt] = true
 		if !end.finished.IsZero() && l.at.After(end.finished.Add(time.Millisecond)) {
 			f.twice++
+			f.repeated = true
 			f.wrong("it began again %v after it had ended", l.at.Sub(end.finished).Round(time.Millisecond))
 		}
 	}
 	for s, n := range starts {
 		if n > 1 {
 			f.twice++
+			f.repeated = true
 			f.wrong("attempt %d began %d times (step %s)", s.attempt, n, s.step)
 		}
 	}

@@ -42,6 +42,10 @@ var kinds = []kind{
 		text: `overlap: allow, delivery: at-most-once, command: [WITNESS, take=200ms]`},
 	{name: "http", of20: 1, everyone: true, second: 1,
 		text: `overlap: allow, nodes: {network: ours}, http: {method: POST, url: "HTTP"}`},
+	{name: "long", of20: 1, everyone: true, second: 5, // longer than a lease: another attempt may begin while it lasts
+		text: `overlap: allow, command: [WITNESS, take=7s]`},
+	{name: "lone", of20: 1, alone: true, second: 1, // so that a run is in the way nearly always
+		text: `overlap: skip, catch_up: latest, command: [WITNESS, alone, take=7s]`},
 	{name: "steps", of20: 1, everyone: true, second: 3, steps: []string{"a", "b", "c"},
 		text: `overlap: allow, steps: [` + step("a", "") + `, ` + step("b", "") + `, ` + step("c", "") + `]`},
 	{name: "undone", of20: 1, everyone: true, second: 3, steps: []string{"a", "b", "c"}, undone: true,

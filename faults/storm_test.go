@@ -177,7 +177,7 @@ func newStorm(t testing.TB, faults []Fault) *storm {
 	}
 	t.Logf("to repeat its choices: -seed %d", n)
 	s := &storm{t: t, ctx: t.Context(), dir: t.TempDir(), ns: "storm", faults: faults,
-		rng: rand.New(rand.NewPCG(n, n)), ttl: time.Second, lease: 3 * time.Second}
+		rng: rand.New(rand.NewPCG(n, n)), ttl: time.Second, lease: 4 * time.Second}
 	if *long > 0 {
 		s.ttl, s.lease = 1500*time.Millisecond, 5*time.Second
 	}
@@ -392,6 +392,7 @@ func (s *storm) strike(f Fault) bool {
 	s.windows = append(s.windows, window{fault: f.Name, from: from, costs: f.Costs})
 	s.words = nil
 	err := f.Strike(s)
+	s.windows[len(s.windows)-1].healed = time.Now()
 	if f.Costs.forgets {
 		s.pass(recollection)
 	}

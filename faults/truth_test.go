@@ -36,8 +36,9 @@ type line struct {
 
 // truth is what all witnesses wrote.
 type truth struct {
-	begins []line            // in the order of time
-	of     map[string][]line // all lines of a run, in the order of time
+	begins []line               // in the order of time
+	of     map[string][]line    // all lines of a run, in the order of time
+	lastOf map[string]time.Time // the last begin of each process, by boot id
 }
 
 // readTruth reads the files of all witnesses.
@@ -46,7 +47,7 @@ func readTruth(dir string) (*truth, error) {
 	if err != nil {
 		return nil, err
 	}
-	tr := &truth{of: map[string][]line{}}
+	tr := &truth{of: map[string][]line{}, lastOf: map[string]time.Time{}}
 	var all []line
 	for _, name := range files {
 		text, err := os.ReadFile(name)
@@ -69,6 +70,7 @@ func readTruth(dir string) (*truth, error) {
 		tr.of[l.run] = append(tr.of[l.run], l)
 		if !l.end {
 			tr.begins = append(tr.begins, l)
+			tr.lastOf[l.boot] = l.at
 		}
 	}
 	return tr, nil

@@ -129,6 +129,24 @@ func TestTheCheckerIsAsked(t *testing.T) {
 	assert.NotContains(t, all, runID(j.name, tick(3)))
 	assert.Contains(t, all, first.run+" (none yet): it is said to have succeeded", "it had ended before Redis forgot")
 	assert.Equal(t, 1, jg.rows["empty"].lost, "to the account of what made Redis forget")
+
+	// And none for what begins again although the process that knows of it lives.
+	id := runID(j.name, tick(3))
+	began := func(at time.Time, boot string) line {
+		return line{run: id, attempt: 1, at: at, step: "job", last: "-", boot: boot}
+	}
+	jg.windows[1].healed, jg.windows[1].costs.remembered = tick(4), true
+	a.enter(j, jobs.LedgerEntry{Tick: tick(3), Outcome: jobs.OutcomeRan})
+	tr.of[id] = []line{began(tick(3), "b1"), began(tick(5), "b2")}
+	for _, c := range []struct {
+		last time.Time // of the first process
+		want int
+	}{{tick(3), 0}, {tick(6), 1}} {
+		tr.lastOf = map[string]time.Time{"b1": c.last, "b2": tick(5)}
+		jg.complaints, jg.targets, jg.runs = nil, nil, nil
+		jg.decide(base, tick(3))
+		assert.Equal(t, c.want, strings.Count(strings.Join(jg.complaints, "\n"), id+" (empty): attempt 1 began 2 times"), "%v", jg.complaints)
+	}
 }
 
 // Two attempts at one time betray each other, also when one of them is about to be killed.
