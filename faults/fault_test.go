@@ -236,7 +236,30 @@ func fillDisk(s *storm) error {
 			full = true
 		}
 	}
-	return os.Remove(filler)
+	if err := os.Remove(filler); err != nil {
+		return err
+	}
+	return s.rewrite()
+}
+
+// rewrite has Redis write its file anew. One that was cut off by a full disk can be torn
+// in the middle, where Redis 7.0 does not notice until it reads the file, and then does
+// not start.
+func (s *storm) rewrite() error {
+	var err error
+	if !eventually(patience, func() bool {
+		err = s.rdb.BgRewriteAOF(s.ctx).Err()
+		return err == nil
+	}) {
+		return fmt.Errorf("BGREWRITEAOF: %w", err)
+	}
+	if !eventually(patience, func() bool {
+		info := s.rdb.Info(s.ctx, "persistence").Val()
+		return strings.Contains(info, "aof_rewrite_in_progress:0") && strings.Contains(info, "aof_rewrite_scheduled:0")
+	}) {
+		return errors.New("the append-only file is rewritten for ever")
+	}
+	return nil
 }
 
 // appendAll appends to a file until it can't, and returns why.
