@@ -125,13 +125,13 @@ func matchJob(targets []Target, runs []Run) Result {
 			targets = targets[1:]
 		}
 		for len(open) > 0 && open[0].To.Before(run.Start) {
-			r.Unmet = append(r.Unmet, heap.Pop(&open).(Target)) //nolint:errcheck // it holds nothing else
+			r.Unmet = append(r.Unmet, heap.Pop(&open).(Target))
 		}
 		if len(open) == 0 {
 			r.Extra = append(r.Extra, run)
 			continue
 		}
-		r.Pairs = append(r.Pairs, Pair{Target: heap.Pop(&open).(Target), Run: run}) //nolint:errcheck // as above
+		r.Pairs = append(r.Pairs, Pair{Target: heap.Pop(&open).(Target), Run: run})
 	}
 	r.Unmet = append(append(r.Unmet, open...), targets...)
 	slices.SortStableFunc(r.Unmet, func(a, b Target) int { return a.From.Compare(b.From) })
@@ -144,7 +144,7 @@ type closing []Target
 func (c closing) Len() int           { return len(c) }
 func (c closing) Less(i, j int) bool { return c[i].To.Before(c[j].To) }
 func (c closing) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
-func (c *closing) Push(x any)        { *c = append(*c, x.(Target)) } //nolint:errcheck // heap.Push above
+func (c *closing) Push(x any)        { *c = append(*c, x.(Target)) }
 func (c *closing) Pop() any {
 	old := *c
 	last := old[len(old)-1]
