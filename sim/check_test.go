@@ -193,6 +193,11 @@ func (w *world) judgeRequests() {
 			if !ok {
 				continue
 			}
+			// A run that its node brought over from an earlier era counts there: the request
+			// that it came from was lost with the data.
+			if slices.ContainsFunc(w.eras[:number], func(old *era) bool { return old.states[id] != "" }) {
+				continue
+			}
 			request, _, _ := strings.Cut(rest, "-")
 			if had := runs[request]; had != "" {
 				w.broken("I1", "one request (era %d) became %s and %s", number, had, id)

@@ -161,6 +161,8 @@ func (s *witness) heard(batch []jobs.Event) {
 			continue
 		case !known && s.w.era.Load() > 0 && (to == jobs.Running || to == jobs.RollingBack):
 			s.sight("recalled") // its node knew it when Redis did not
+		case s.w.era.Load() > 0 && from == jobs.Running && to == from:
+			s.sight("recalled by a later attempt") // the node of an earlier one came first
 		case !known && to != jobs.Queued:
 			s.w.broken("I6", "%s is %s and was never queued", e.Run, to)
 		case known && to == jobs.Queued && e.Type == jobs.EventQueued && from != jobs.Retrying:
