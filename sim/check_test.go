@@ -199,6 +199,9 @@ func (w *world) judgeRequests() {
 				continue
 			}
 			request, _, _ := strings.Cut(rest, "-")
+			if slices.ContainsFunc(w.eras[:number], func(e *era) bool { return e.states[id] != "" }) {
+				continue // from before a loss, which took the request along
+			}
 			if had := runs[request]; had != "" {
 				w.broken("I1", "one request (era %d) became %s and %s", number, had, id)
 			}
