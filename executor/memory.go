@@ -206,6 +206,9 @@ func (e *Executor) known(a *attempt) bool {
 	if !ok || r.attempt < c.Attempt || time.Since(r.at) > memoryFor {
 		return false
 	}
+	if r.result.Status == jobs.RollbackFailed {
+		return false // somebody may have mended what kept it from going on, and resumed it: that has no attempt of its own
+	}
 	result := r.result
 	result.Token = c.Token
 	e.log.Warn("Redis has forgotten the end of this run: it is not started again, and ends as it did",

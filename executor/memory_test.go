@@ -94,6 +94,34 @@ func TestAForgottenRunEndsAsItDid(t *testing.T) {
 	})
 }
 
+// A rollback that somebody mended and resumed goes on, though this node has seen it fail: it
+// has the number of the attempt that is undone.
+func TestAResumedRollbackGoesOnAfterALoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		undo := func(token string) jobs.Claim {
+			c := claimOf(1)
+			c.Undoing, c.Token, c.Rollback = true, token, []string{"gone"}
+			return c
+		}
+		store := newFakeStore(undo("first"))
+		h := start(store, 1, func(context.Context, Attempt, io.Writer) error { return nil })
+		time.Sleep(time.Second)
+		results, _ := store.snapshot()
+		require.Len(t, results, 1)
+		require.Equal(t, jobs.RollbackFailed, results[0].Status, "the definition has no such step")
+		var l teller
+		require.NoError(t, h.exec.Relive(context.Background(), jobs.StoreLife{}, l.tell))
+		resumed := undo("resumed")
+		resumed.Rollback = nil
+		store.push(resumed)
+		time.Sleep(5 * time.Second)
+		results, _ = store.snapshot()
+		require.Len(t, results, 2)
+		require.Equal(t, jobs.RolledBack, results[1].Status)
+		h.end(t)
+	})
+}
+
 // What is under way when the data is lost: attempts that run, one whose result nobody has
 // taken, one that is being given back. Who lost its run to another ends.
 func TestWhatIsUnderWayIsRecalled(t *testing.T) {
