@@ -642,3 +642,27 @@ func TestTheSweepWaitsForWhoKnows(t *testing.T) {
 		require.Equal(t, "succeeded", status())
 	})
 }
+
+// A step that runs in what is left of the data has ended when the node has begun the next one.
+func TestARecalledStepHasEndedWhenTheNextBegan(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		beats(t, s)
+		lose(t, s)
+		beats(t, s)
+		h := heldBy(jobs.Claim{RunID: "j@manual-x", Token: s.opts.Boot + ":0-1:1", Attempt: 1}, job("j"))
+		h.Steps = []string{"a", "b", "c"}
+		key := s.keys.run(h.RunID)
+		require.NoError(t, s.cmd.HSet(ctx, key, "status", "running", "job", "j", "attempt", 1, "token", h.Token, "priority", 5,
+			"trigger", "manual", "queued_at", 1, "step:a", "0 running 5").Err())
+		for range 2 {
+			answers, err := s.recall(ctx, s.memory.now.Load(), []jobs.Held{h})
+			require.NoError(t, err)
+			require.Equal(t, []jobs.HeldAnswer{jobs.HeldOK}, answers)
+			require.Equal(t, "0 succeeded 5", s.cmd.HGet(ctx, key, "step:a").Val())
+			require.Regexp(t, `^1 succeeded \d+$`, s.cmd.HGet(ctx, key, "step:b").Val())
+			require.Regexp(t, `^2 running \d+$`, s.cmd.HGet(ctx, key, "step:c").Val())
+		}
+	})
+}

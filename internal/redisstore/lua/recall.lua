@@ -61,8 +61,12 @@ end
 local function restore(id, key, m, undoing)
   if m.steps then
     for i, name in ipairs(m.steps) do
-      redis.call('HSETNX', key, 'step:' .. name, (i - 1) .. ' succeeded ' .. NOW)
-      if i == #m.steps then redis.call('HSET', key, 'step:' .. name, (i - 1) .. ' running ' .. NOW) end
+      local was = redis.call('HGET', key, 'step:' .. name)
+      if i == #m.steps then
+        redis.call('HSET', key, 'step:' .. name, (i - 1) .. ' running ' .. NOW)
+      elseif not was or string.find(was, ' running ', 1, true) then -- the next one has begun
+        redis.call('HSET', key, 'step:' .. name, was and (string.gsub(was, ' running ', ' succeeded ', 1)) or (i - 1) .. ' succeeded ' .. NOW)
+      end
     end
     redis.call('HSET', key, 'more', 1, 'step', #m.steps - 1, 'recorded', m.steps[#m.steps], 'undos', #m.steps)
   end
