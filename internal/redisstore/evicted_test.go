@@ -147,3 +147,19 @@ func TestASweepDistrustsAClockThatJumped(t *testing.T) {
 	sweep(t, s, token)
 	require.NotEqual(t, c.Token, claimOne(t, s).Token)
 }
+
+// What was canceled while it waited is forgotten in time, and its element is in the queue still.
+// That is no loss, and nobody is told of one.
+func TestAForgottenRunIsNotALostOne(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		lead(t, s)
+		id := trigger(t, s, job("j"), "a")
+		_, _, err := s.Cancel(ctx, id, "me", "")
+		require.NoError(t, err)
+		evict(t, s, id)
+		require.Empty(t, claim(t, s, 5))
+		require.Zero(t, s.cmd.ZCard(ctx, s.keys.leases()).Val())
+	})
+}

@@ -74,6 +74,15 @@ local function doubtful(key)
   return h[1] == 'at-most-once' and tonumber(h[2]) < loss and not h[3]
 end
 
+-- unfinished(id): whether a run without a hash counts as one that has not ended. (One for
+-- every node stands in :leases in any case.)
+local function unfinished(id)
+  local job = string.match(id, '^[^@]+')
+  local now = redis.call('HGET', P .. 'renamed', job)
+  if now then job = string.match(now, '^%S+') end
+  return redis.call('SISMEMBER', P .. 'active:' .. job, id) == 1 or redis.call('EXISTS', P .. 'waiting:' .. job) == 1
+end
+
 local waiting = {}
 for r = 9, #ARGV do
   local list = redis.call('ZRANGE', P .. 'priorities:' .. ARGV[r], 0, -1, 'WITHSCORES')
@@ -123,9 +132,12 @@ for _, w in ipairs(waiting) do
         leases[#leases + 1] = id
         answer(id, token, attempt, h)
       elseif not h[1] then
-        -- Its hash is gone. What it stands in the way of is for the sweep to find.
-        lost[#lost + 1] = NOW
-        lost[#lost + 1] = id
+        -- Its hash is gone. What it stands in the way of is for the sweep to find. One that was
+        -- canceled while it waited here, so long ago that it is forgotten, is in nobody's.
+        if unfinished(id) then
+          lost[#lost + 1] = NOW
+          lost[#lost + 1] = id
+        end
       end
     end
   end
