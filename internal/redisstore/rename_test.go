@@ -437,3 +437,35 @@ func TestARunThatNeverBeganFollowsTheFile(t *testing.T) {
 		}
 	})
 }
+
+// A rename of many jobs at once takes the unfinished runs of each along together, whatever the
+// others have: the run that waits for its turn has not got it while the one before runs on.
+func TestRenameOfManyRunsLetsNobodyIn(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		before := file(t, "jobs:\n  a: {overlap: allow, run: echo}\n  b: {overlap: queue, run: echo}\n")
+		after := file(t, "jobs:\n  a2: {renamed_from: a, overlap: allow, run: echo}\n  b2: {renamed_from: b, overlap: queue, run: echo}\n")
+		take(t, s, token, before)
+		pipe := s.cmd.Pipeline()
+		for i := range renameRuns {
+			id := fmt.Sprintf("a@manual-%d", i)
+			pipe.HSet(ctx, s.keys.run(id), "status", "queued", "job", "a")
+			pipe.SAdd(ctx, s.keys.active("a"), id)
+		}
+		_, err := pipe.Exec(ctx)
+		require.NoError(t, err)
+		runs := trigger(t, s, before.Job("b"), "one")
+		c := claimOne(t, s)
+		require.Equal(t, runs, c.RunID)
+		waits := trigger(t, s, before.Job("b"), "two")
+
+		take(t, s, token, after)
+		require.Empty(t, claim(t, s, 5), "the other one of b runs still")
+		require.EqualValues(t, renameRuns, s.cmd.SCard(ctx, s.keys.active("a2")).Val())
+		require.EqualValues(t, 2, s.cmd.SCard(ctx, s.keys.active("b2")).Val())
+		finish(t, s, jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Succeeded})
+		require.Equal(t, waits, claimOne(t, s).RunID)
+	})
+}

@@ -9,7 +9,8 @@
 -- A field of :renamed is "new-name since-ms".
 -- Uses: common, queue, ledger, archive, run, iso
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
-local budget, left, events = tonumber(ARGV[3]), 0, {}
+local most = tonumber(ARGV[3])
+local budget, left, events = most, 0, {}
 
 -- carry(kind, from, to, late, keep, change): the list of the old name joins that of the new one, both the newest
 -- first. What came after the rename is newer than what is there.
@@ -99,10 +100,17 @@ local function move(from, to)
   local was = redis.call('HGET', KEYS[4], from)
   local late = was and string.match(was, '^(%S+)') == to
 
-  take(P .. 'active:' .. from, P .. 'active:' .. to, to)
-  for _, node in ipairs(redis.call('ZRANGE', KEYS[8], 0, -1)) do
-    take(P .. 'active:' .. from .. ':' .. node, P .. 'active:' .. to .. ':' .. node, to)
+  -- All unfinished runs of a job go in one call, unless there are more than one may take: who looks
+  -- for what is in the way under one name must not miss what is left under the other.
+  local sets, unfinished = { '' }, 0
+  for _, node in ipairs(redis.call('ZRANGE', KEYS[8], 0, -1)) do sets[#sets + 1] = ':' .. node end
+  for _, node in ipairs(sets) do unfinished = unfinished + redis.call('SCARD', P .. 'active:' .. from .. node) end
+  if unfinished > budget and budget < most then
+    left = 1
+    return
   end
+  for _, node in ipairs(sets) do take(P .. 'active:' .. from .. node, P .. 'active:' .. to .. node, to) end
+  if unfinished > most then return end -- the rest of them first, then what they are in the way of
   wait_on(from, to)
   decided(from, to)
 
