@@ -449,10 +449,10 @@ func (w *world) leave(r *life) {
 	r.place = "" // somewhere else in a moment
 }
 
-// offer puts a parked run on the route of a node that has its definition.
+// offer puts a parked run on the route of a node that has its definition, and what it asks for.
 func (w *world) offer(r *life, take bool, later func(slot, *life)) {
 	for _, m := range w.live() {
-		if m.holds[r.def.Name] && (r.pin == nil || r.pin == m) {
+		if m.holds[r.def.Name] && (r.pin == m || r.pin == nil && m.serves(r.route)) {
 			s := slot{nodeRoute(m.boot), r.def.Priority}
 			r.offered = true
 			if !slices.Contains(w.queues[s], r.id) {

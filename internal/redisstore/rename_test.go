@@ -469,3 +469,42 @@ func TestRenameOfManyRunsLetsNobodyIn(t *testing.T) {
 		require.Equal(t, waits, claimOne(t, s).RunID)
 	})
 }
+
+// A run that asks for a label goes to a node that has it, also when another one that has not
+// is the only one with its definition.
+func TestAParkedRunKeepsItsLabels(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		us, eu := f.node("a-us"), f.node("b-eu")
+		token := lead(t, us)
+		before := file(t, "jobs:\n  j: {nodes: {zone: eu}, run: old}\n")
+		after := file(t, "jobs:\n  j: {nodes: {zone: eu}, run: new}\n")
+		beat := func(s *Store, zone string, sched *jobs.Schedule) {
+			labels := map[string]string{"zone": zone, "disk": "ssd"}
+			routes := sched.Routes("", labels)
+			s.Serve(routes, time.Minute)
+			_, err := s.Heartbeat(ctx, jobs.Node{Slots: 1, Labels: labels, Routes: routes}, []*jobs.Schedule{sched})
+			require.NoError(t, err)
+		}
+		beat(us, "us", after)
+		beat(eu, "eu", before)
+		id := trigger(t, us, after.Job("j"), "x")
+		parked := func(ago time.Duration) {
+			require.NoError(t, us.cmd.HSet(ctx, us.keys.run(id), "parked_at", us.Now().Add(-ago).UnixMilli()).Err())
+			expire(t, us, id)
+			sweep(t, us, token)
+		}
+		c := claimOne(t, eu)
+		require.NoError(t, eu.Release(ctx, []jobs.Release{{RunID: c.RunID, Token: c.Token, Kind: jobs.ReleasePark, Reason: "no definition"}}))
+		parked(0)
+		require.Empty(t, claim(t, us, 1), "it has the definition, and not the label")
+		parked(time.Minute)
+		require.Empty(t, claim(t, eu, 1), "it is the leader's definition already: nothing is gained by another round")
+
+		// A node whose file has no such route any more still has the label.
+		beat(eu, "eu", after)
+		require.NoError(t, us.cmd.HSet(ctx, us.keys.node("b-eu"), "routes", "any").Err())
+		parked(time.Minute)
+		require.Equal(t, id, claimOne(t, eu).RunID)
+	})
+}

@@ -41,12 +41,28 @@ local function later(id, ms)
   parked[#parked + 1] = id
 end
 
--- holder_of(id, digest, only): a live node that has the definition of that run, under the name that
--- is in its id or as a job that was renamed from it; with only, that node or none.
-local function holder_of(id, digest, only)
-  local job = string.match(id, '^[^@]+')
+-- fits(node, route): whether the node has the pool and the labels that the route asks for. Its file
+-- may have no job of that route any more.
+local function fits(node, route)
+  if route == 'any' or node.serves[route] then return true end
+  if not node.has then
+    local h = redis.call('HMGET', P .. 'node:' .. node.name, 'pool', 'labels')
+    node.has = {}
+    if h[1] and h[1] ~= '' then node.has['pool=' .. h[1]] = true end
+    for label in string.gmatch(h[2] or '', '[^,]+') do node.has[label] = true end
+  end
+  for part in string.gmatch(route, '[^,]+') do
+    if not node.has[part] then return false end
+  end
+  return true
+end
+
+-- holder_of(id, h): a live node that has the definition of that run, under the name that is in its
+-- id or as a job that was renamed from it, and may execute it. Of a pinned run that is its node or none.
+local function holder_of(id, h)
+  local job, digest, only = string.match(id, '^[^@]+'), h.digest, h.pin
   for _, node in ipairs(fleet()) do
-    if not only or node.boot == only then
+    if node.boot == only or not only and fits(node, h.route or 'any') then
       for schedule in string.gmatch(node.schedules, '%S+') do
         for _, mark in ipairs(redis.call('HMGET', P .. 'schedule:' .. schedule, job, '@' .. job)) do
           if mark and string.match(mark, '^%S+') == digest then return node.boot end
@@ -148,7 +164,7 @@ local function unclaimed(id, key, h)
     close(id, 'failed', failure .. when, events)
     return
   end
-  local boot = holder_of(id, h.digest, h.pin)
+  local boot = holder_of(id, h)
   if boot then
     offer(boot, h.priority, id)
     return later(id, ROUTED_MS)
@@ -158,7 +174,7 @@ local function unclaimed(id, key, h)
   if h.status == 'queued' and h.attempt == '0' and not h.pin and tonumber(h.parked_at) < NOW - ANEW_MS and
     redis.call('HEXISTS', key, 'params') == 0 then
     local digest = newest(id)
-    if digest then
+    if digest and digest ~= h.digest then
       redis.call('HSET', key, 'digest', digest)
       redis.call('HDEL', key, 'parked_at', 'waits')
       push(h.route or 'any', h.priority, id)
