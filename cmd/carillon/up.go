@@ -136,8 +136,12 @@ func (o *upOptions) check() error {
 		return bad("--drain %s: expected 0 or more", o.drain)
 	}
 	if o.listen != "" {
-		if _, port, err := net.SplitHostPort(o.listen); err != nil || port == "" {
+		_, port, err := net.SplitHostPort(o.listen)
+		if err != nil || port == "" {
 			return bad("--listen %q: expected HOST:PORT, such as 127.0.0.1:8080", o.listen)
+		}
+		if _, err := net.LookupPort("tcp", port); err != nil {
+			return bad("--listen %q: there is no port %s: expected 0 to 65535", o.listen, port)
 		}
 	}
 	if o.pool != "" {

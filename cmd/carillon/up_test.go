@@ -50,6 +50,17 @@ jobs:
 	assert.Contains(t, banner(s)[5], "nothing is scheduled")
 }
 
+func TestListenNamesAPortThatExists(t *testing.T) {
+	for _, listen := range []string{"8080", "127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1:nothing"} {
+		o := upOptions{leaderTTL: time.Second, lease: time.Second, listen: listen}
+		err := o.check()
+		require.ErrorContains(t, err, "--listen \""+listen+"\": ")
+		assert.Equal(t, exitUsage, codeOf(err))
+	}
+	o := upOptions{leaderTTL: time.Second, lease: time.Second, listen: "127.0.0.1:0"}
+	require.NoError(t, o.check())
+}
+
 func TestANodeWritesWhatConcernsIt(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -64,6 +75,9 @@ func TestANodeWritesWhatConcernsIt(t *testing.T) {
 		{"a node that went", jobs.Event{Type: jobs.EventNodeDown, Node: "other"}, false, true},
 		{"another leader", jobs.Event{Type: jobs.EventLeader, Node: "other"}, false, true},
 		{"its own term", jobs.Event{Type: jobs.EventLeader, Node: "me"}, true, false},
+		{"its own reload, which it has said", jobs.Event{Type: jobs.EventReloaded, Node: "me"}, true, false},
+		{"a loss of data, which each node says", jobs.Event{Type: jobs.EventAmnesia, Node: "me"}, true, false},
+		{"its replicas, of which it has spoken", jobs.Event{Type: jobs.EventReplicasMissing, Node: "me"}, false, false},
 	} {
 		assert.Equal(t, c.want, concerns(c.e, "me", c.leading), c.name)
 	}

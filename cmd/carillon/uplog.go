@@ -83,12 +83,15 @@ func (l *eventLog) batch(events []jobs.Event, resync bool) error {
 }
 
 // concerns reports whether a node's log should have the event: what happened
-// on it, what happens to the other nodes (its own comings and goings it has
-// in its log already), and, for the leader, what happened on no node.
+// on it, what happens to the other nodes, and, for the leader, what happened on
+// no node. Its own comings and goings, and what each node finds out by itself, it
+// has in its log already.
 func concerns(e jobs.Event, node string, leading bool) bool {
 	switch e.Type {
 	case jobs.EventLeader, jobs.EventResigned, jobs.EventNodeUp, jobs.EventNodeDown:
 		return e.Node != node
+	case jobs.EventReloaded, jobs.EventAmnesia, jobs.EventReplicasMissing, jobs.EventReplicasBack:
+		return false
 	}
 	return e.Node == node || e.Node == "" && leading
 }
