@@ -186,7 +186,7 @@ func (e *Executor) Relive(ctx context.Context, life jobs.StoreLife, tell func(co
 			made++
 		}
 	}
-	e.log.Info("Redis was told what this node knows", "running", len(kept), "ended", len(records), "of_those_it_had_forgotten", made)
+	e.log.Info("Redis was told what this node knows", "running", len(kept), "ends", len(records), "ends_written_again", made)
 	return nil
 }
 
