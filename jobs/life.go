@@ -35,6 +35,9 @@ func (l StoreLife) String() string {
 	case LossEmpty:
 		return "it lost everything"
 	case LossBack:
+		if l.After >= l.Before { // another life counts its own messages
+			return "it went back to an older state, one from before an earlier loss or of another Redis"
+		}
 		return fmt.Sprintf("it went back to an older state: message %d is the last that it knows, %d the last that was seen", l.After, l.Before)
 	}
 	return "it lost nothing"

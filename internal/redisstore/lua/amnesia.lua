@@ -34,7 +34,9 @@ redis.call('SET', KEYS[2], value)
 local epoch = tonumber(redis.call('HGET', KEYS[3], 'epoch') or '0') or 0
 if epoch < tonumber(ARGV[6]) then redis.call('HSET', KEYS[3], 'epoch', ARGV[6]) end
 local reason = 'Redis lost its data'
-if kind == 'back' then
+if kind == 'back' and seq >= seen then -- another life counts its own messages
+  reason = 'Redis went back to an older state, one from before an earlier loss or of another Redis'
+elseif kind == 'back' then
   reason = 'Redis went back to an older state: message ' .. seq .. ' is the last that it knows, ' .. ARGV[5] .. ' the last that was seen'
 end
 publish(KEYS[4], KEYS[5], { '{"type":"store_amnesia","node":"' .. ARGV[2] .. '","reason":"' .. reason .. '"}' })
