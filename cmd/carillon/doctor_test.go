@@ -77,6 +77,9 @@ func TestDoctorFindsEach(t *testing.T) {
 		{"lost_data", warning, "message 3 is the last that it knows", func(p *patient) {
 			p.Life = jobs.StoreLife{Number: 2, Since: doctorNow.Add(-6 * 24 * time.Hour), Kind: jobs.LossBack, Before: 5, After: 3, Node: "a"}
 		}},
+		{"lost_data", warning, "older state, one from before an earlier loss or of another Redis. The ledgers", func(p *patient) {
+			p.Life = jobs.StoreLife{Number: 3, Since: doctorNow.Add(-6 * 24 * time.Hour), Kind: jobs.LossBack, Before: 42, After: 378, Node: "a"}
+		}},
 		{"disk", problem, "rdb_last_bgsave_status err", info("rdb_last_bgsave_status", "err")},
 		{"disk", problem, "aof_last_write_status err", info("aof_last_write_status", "err")},
 		{"replica_lag", warning, "silent for 12 s", info("slave0", "ip=10.0.0.2,port=6379,state=online,offset=1,lag=12")},
@@ -115,7 +118,10 @@ func TestDoctorFindsEach(t *testing.T) {
 		{"node_clock", warning, "b +1001 ms", func(p *patient) { p.Nodes[1].ClockOffset = 1001 * time.Millisecond }},
 		{"no_node", problem, "carillon up", func(p *patient) { p.Nodes, p.Routes = nil, nil }},
 		{"no_node", aside, "yet", func(p *patient) { p.Nodes, p.Routes, p.Cursors = nil, nil, 0 }},
-		{"no_leader", problem, "2 nodes live", func(p *patient) { p.Led = false }},
+		{"no_leader", problem, "say why none is elected", func(p *patient) { p.Led = false }},
+		{"no_leader", problem, "start one node without --no-lead", func(p *patient) {
+			p.Led, p.Nodes[0].NoLead, p.Nodes[1].NoLead = false, true, true
+		}},
 		{"silent_leader", problem, "find b; the majority", func(p *patient) {
 			p.Nodes[0].Leader, p.Nodes[0].Boot = true, "1"
 			p.Nodes[1].Silent, p.Nodes[1].SilentAt, p.Nodes[1].SeenAt = "a:1:7", doctorNow, doctorNow.Add(2*time.Second)

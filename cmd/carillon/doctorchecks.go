@@ -244,7 +244,7 @@ func checkWaits(p patient) []finding {
 	var found []finding
 	for _, n := range p.Nodes {
 		if n.WaitReplicas > 0 && n.Replicas >= 0 && n.Replicas < n.WaitReplicas {
-			found = append(found, one(warning, n.Name, "start the replicas, or look at their logs; or fewer: --wait-replicas", "it waits for %s (--wait-replicas) and %d had what it wrote last: a fail-over now may repeat runs or forget them",
+			found = append(found, one(warning, n.Name, "start the replicas, or look at their logs; or give all nodes a smaller --wait-replicas", "it waits for %s (--wait-replicas) and %d had what it wrote last: a fail-over now may repeat runs or forget them",
 				count(n.WaitReplicas, "replica"), n.Replicas)...)
 		}
 	}
@@ -422,7 +422,11 @@ func checkNoLeader(p patient) []finding {
 	if p.Led {
 		return nil
 	}
-	return one(problem, "", "start one node without --no-lead, and read the logs of the others", "%s and nobody leads: no tick is queued", liveWords(len(p.Nodes)))
+	mend := "read the logs of the nodes: they say why none is elected"
+	if len(electors(p.Nodes)) == 0 {
+		mend = "start one node without --no-lead"
+	}
+	return one(problem, "", mend, "%s and nobody leads: no tick is queued", liveWords(len(p.Nodes)))
 }
 
 func checkSilence(p patient) []finding {
