@@ -161,6 +161,10 @@ func TestAddressesHideTheirPasswords(t *testing.T) {
 		assert.Equal(t, want, d.String())
 		assert.NotContains(t, d.scrub("dial "+raw), "geheim", raw)
 	}
+	for _, scheme := range []string{"redis://", "redis+cluster://"} {
+		said := "redis address " + scheme + ": expected redis://HOST:PORT or redis+cluster://HOST:PORT"
+		assert.Equal(t, said, address{url: scheme}.scrub(said))
+	}
 	assert.Equal(t, "the password xxxxx is wrong", address{url: "redis://:geheim@h:1"}.scrub("the password geheim is wrong"))
 }
 

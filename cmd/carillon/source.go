@@ -154,6 +154,8 @@ func (d address) String() string {
 	switch {
 	case err != nil:
 		return "(an unreadable URL)"
+	case u.Host == "" && u.Path == "" && u.User == nil && u.RawQuery == "":
+		return d.url // nothing but a scheme
 	case u.Scheme == "redis" && u.User == nil && (u.Path == "" || u.Path == "/" || u.Path == "/0") && u.RawQuery == "":
 		return u.Host
 	default:

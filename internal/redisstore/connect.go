@@ -185,6 +185,9 @@ func Redact(raw string) string {
 			return raw
 		}
 	}
+	if u.Host == "" && u.Path == "" && u.User == nil && u.Opaque == "" && u.RawQuery == "" {
+		return raw // a URL that is a scheme alone would lose its slashes
+	}
 	q, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		u.RawQuery = "xxxxx"

@@ -179,6 +179,7 @@ func TestRedactedAddresses(t *testing.T) {
 		"redis://u/hunter2@h:1":                           "redis://***@h:1",
 		"redis://u:hunter2/x@h:1":                         "redis://***@h:1",
 		"redis://u:hunt%er2@h:1":                          "redis://***@h:1",
+		"redis+cluster://":                                "redis+cluster://",
 	} {
 		require.Equal(t, want, Redact(raw))
 	}
