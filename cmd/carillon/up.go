@@ -187,10 +187,17 @@ const (
 
 func (a *app) newNode(o upOptions, log *slog.Logger) (*carillon.Node, error) {
 	path, _ := a.path()
-	given, _ := a.givenAddress()
+	given, named := a.givenAddress()
 	fallback, err := a.embeddedAddress()
 	if err != nil {
 		return nil, err
+	}
+	if named {
+		st, err := a.open(given, a.namespace()) // connects to nothing yet
+		if err != nil {
+			return nil, fail(exitUsage, "%s", given.scrub(err.Error()))
+		}
+		_ = st.Close()
 	}
 	drain := o.drain
 	if drain == 0 {

@@ -61,6 +61,14 @@ func TestListenNamesAPortThatExists(t *testing.T) {
 	require.NoError(t, o.check())
 }
 
+func TestANodeRefusesAnAddressThatIsNone(t *testing.T) {
+	s := newScreen(nil)
+	s.open = openRedis
+	assert.Equal(t, exitUsage, s.main(t.Context(), []string{"up", "--redis", "redis://u:hunter2@h:1/x"}))
+	assert.Contains(t, s.err.String(), "redis address redis://u:xxxxx@h:1/x: expected")
+	assert.NotContains(t, s.err.String(), "the node stopped")
+}
+
 func TestANodeWritesWhatConcernsIt(t *testing.T) {
 	for _, c := range []struct {
 		name    string
