@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +23,8 @@ type memory struct {
 	now   atomic.Pointer[witness] // nil: a reader, or a node before its first heartbeat
 	epoch atomic.Int64            // the highest one seen, in any life
 
-	mu     sync.Mutex // of remember
-	warned string     // id of the life that the log was told of
+	turn   chan struct{} // of remember, which lasts as long as Redis takes; of size 1
+	warned string        // id of the life that the log was told of
 	relive jobs.Relive
 }
 
@@ -102,8 +101,12 @@ const rememberFor = 10 * time.Second
 // has seen: the loss is reported, unless another node was faster, and this node
 // tells Redis what it knows. The call may be repeated when it returns nil.
 func (s *Store) remember(ctx context.Context, w *witness, forgot error) error {
-	s.memory.mu.Lock()
-	defer s.memory.mu.Unlock()
+	select {
+	case s.memory.turn <- struct{}{}:
+		defer func() { <-s.memory.turn }()
+	case <-ctx.Done():
+		return errors.Join(forgot, context.Cause(ctx))
+	}
 	if s.memory.now.Load() != w {
 		return nil // done meanwhile
 	}

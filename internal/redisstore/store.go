@@ -90,6 +90,7 @@ func Open(opts Options) (*Store, error) {
 		clock:   newClock(opts.Lease/6, opts.Skew),
 		vacant:  make(chan struct{}, 1),
 		cancels: make(chan string, 256),
+		memory:  memory{turn: make(chan struct{}, 1)},
 	}
 	s.Serve([]string{jobs.AnyRoute}, defaultMaxWait)
 	if base.nodes != nil {
