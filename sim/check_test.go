@@ -530,8 +530,8 @@ func (w *world) judgeTargets(r *result) {
 					continue // the data was lost before it could begin
 				case state == jobs.Canceled, state == jobs.Failed:
 					continue // called off, or its file was gone, before it began
-				case state == jobs.RolledBack && len(w.eras) > 1:
-					continue // its node was about to begin when the data was lost: it is undone all the same
+				case state == jobs.RolledBack:
+					continue // the same, when its node had recorded a step and not begun it: it is undone all the same
 				default:
 					w.broken("I13", "%s (era %d): %s is %q and never began", name, number, id, state)
 				}

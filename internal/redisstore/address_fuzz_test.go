@@ -30,12 +30,12 @@ func FuzzRedisAddress(f *testing.F) {
 			began := time.Now()
 			target, err := parseURL(raw)
 			require.Less(t, time.Since(began), 5*time.Second, "%q", raw)
-			said := Redact(raw)
+			said := Redact(raw) + "\n"
 			if err != nil {
 				said += err.Error()
 			} else {
 				require.NotEmpty(t, target.name(), "%q", raw)
-				said += target.name()
+				said += target.name() + "\n"
 				c := client(target, time.Second, 1) // connects to nobody
 				require.NoError(t, c.Close())
 			}
