@@ -2,7 +2,7 @@
 // every second and more, one misfortune after the other, and a count of what became of
 // every tick.
 //
-//	go test ./faults -run TestStorm -v                 # the minute that CI has
+//	go test ./faults -run TestStorm -v                 # a minute of it
 //	make storm                                         # five minutes of everything
 //	make storm TIME=30m                                # what docs/storm.md shows
 //	go test ./faults -run TestStorm -v -seed 42        # the choices of an earlier one

@@ -15,7 +15,7 @@ import (
 
 // The flags of a storm. Without them it is the short one of CI.
 var (
-	long     = flag.Duration("storm", 0, "how long the storm lasts; 0: a minute, of the faults that CI has")
+	long     = flag.Duration("storm", 0, "how long the storm lasts; 0: a minute, of the faults that need no root")
 	seed     = flag.Uint64("seed", 0, "repeats the order, the victims and the lengths of an earlier storm's faults; 0: a new one")
 	only     = flag.String("only", "", "only the faults whose names this regular expression matches")
 	jobCount = flag.Int("jobs", 0, "how many jobs there are; 0: 24, and 100 in a long storm")

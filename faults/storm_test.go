@@ -118,7 +118,7 @@ func (s *storm) pick(n int) int {
 // pass lets time go by.
 func (s *storm) pass(d time.Duration) { <-time.After(d) }
 
-// TestStorm is the storm on one Redis. CI has it for about a minute; `make storm` for
+// TestStorm is the storm on one Redis. By default it lasts about a minute; `make storm` for
 // as long as it is told.
 func TestStorm(t *testing.T) {
 	t.Parallel()

@@ -344,7 +344,7 @@ var commands = []string{
 	"ping", "time", "eval x 0", "evalsha x 0", "script load x", "exists K", "del K", "get K", "set K x", "pttl K", "pexpire K 1", "persist K",
 	"incr K", "incrby K 1", "decrby K 1", "hget K x", "hset K x x", "hsetnx K x x", "hmget K x", "hgetall K", "hkeys K", "hdel K x",
 	"hexists K x", "hincrby K x 1", "lpush K x", "rpush K x", "lpop K", "rpop K", "blpop K 1", "llen K", "lindex K 0", "lset K 0 x",
-	"ltrim K 0 1", "mget K", "lpos K x", "lrange K 0 1", "lrem K 1 x", "scard K", "sadd K x", "srem K x", "smembers K", "srandmember K",
+	"ltrim K 0 1", "mget K", "lpos K x", "lrange K 0 1", "lrem K 1 x", "scard K", "sadd K x", "srem K x", "sismember K x", "smembers K", "srandmember K",
 	"zadd K 1 x", "zrem K x", "zrange K 0 1", "zrevrange K 0 1", "zrangebyscore K 0 1", "zcount K 0 1", "zscore K x",
 	"xadd K * x x", "xdel K 1-1", "xrange K - +", "publish C x", "subscribe C",
 }
