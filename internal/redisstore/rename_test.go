@@ -508,3 +508,23 @@ func TestAParkedRunKeepsItsLabels(t *testing.T) {
 		require.Equal(t, id, claimOne(t, eu).RunID)
 	})
 }
+
+// renamed_from stays in the file long after the rename, and a new Redis knows no old name.
+func TestNothingIsRenamedInANewRedis(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		said := func() string { return s.cmd.Get(ctx, s.keys.sequence()).Val() }
+		before := said()
+		require.NoError(t, s.Rename(ctx, token, file(t, afterRename)))
+		assert.Equal(t, before, said(), "nothing was renamed, so nobody is told")
+
+		old := file(t, beforeRename)
+		setCursor(t, s, old.Job("old"), s.Now())
+		require.NoError(t, s.Rename(ctx, token, old)) // the old file leads for a while
+		before = said()
+		require.NoError(t, s.Rename(ctx, token, file(t, afterRename)))
+		assert.NotEqual(t, before, said())
+	})
+}

@@ -110,6 +110,7 @@ local function move(from, to)
     return
   end
   for _, node in ipairs(sets) do take(P .. 'active:' .. from .. node, P .. 'active:' .. to .. node, to) end
+  local known = unfinished > 0 or cursor_of(from) or redis.call('EXISTS', P .. 'history:' .. from, P .. 'ledger:' .. from) > 0
   if unfinished > most then return end -- the rest of them first, then what they are in the way of
   wait_on(from, to)
   decided(from, to)
@@ -165,6 +166,7 @@ local function move(from, to)
     local name, since = string.match(all[i + 1], '^(%S+) (%d+)$')
     if name == from and all[i] ~= to then redis.call('HSET', KEYS[4], all[i], to .. ' ' .. since) end
   end
+  if not known then return end -- a new Redis: there is nothing to tell
   events[#events + 1] = '{"type":"renamed","job":"' .. to .. '","reason":"was ' .. from .. '"}'
 end
 
