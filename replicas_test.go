@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,27 +31,14 @@ func TestNothingRunsTwiceInAFailOverThatIsWaitedFor(t *testing.T) {
 	master := redistest.StartReal(t, flags...)
 	host, port, err := net.SplitHostPort(master.Addr())
 	require.NoError(t, err)
-	connect := func(addr string) *redis.Client {
-		c := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true})
-		t.Cleanup(func() { _ = c.Close() })
-		return c
-	}
-	servers := map[string]*redis.Client{master.Addr(): connect(master.Addr())}
+	servers := map[string]*redis.Client{master.Addr(): connect(t, master.Addr(), "")}
 	for range 2 {
 		r := redistest.StartReal(t, append(flags, "--replicaof", host, port)...)
-		servers[r.Addr()] = connect(r.Addr())
+		servers[r.Addr()] = connect(t, r.Addr(), "")
 	}
 	inSync := func(c *redis.Client) bool { return c.Wait(ctx, 2, time.Second).Val() == 2 }
 	require.Eventually(t, func() bool { return inSync(servers[master.Addr()]) }, time.Minute, 20*time.Millisecond)
-	var addrs []string
-	var sentinels []*redis.Client
-	for i := range 3 {
-		file := filepath.Join(t.TempDir(), fmt.Sprintf("sentinel%d.conf", i))
-		require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf("sentinel monitor main %s %s 2\n"+
-			"sentinel down-after-milliseconds main 60000\nsentinel failover-timeout main 20000\n", host, port)), 0o600))
-		s := redistest.StartSentinel(t, file)
-		addrs, sentinels = append(addrs, s.Addr()), append(sentinels, connect(s.Addr()))
-	}
+	addrs, sentinels := startSentinels(t, master.Addr(), 2, "sentinel failover-timeout main 20000\n")
 	current := func() string {
 		at, err := sentinels[0].Do(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main").StringSlice()
 		if err != nil || len(at) != 2 {
@@ -60,18 +46,6 @@ func TestNothingRunsTwiceInAFailOverThatIsWaitedFor(t *testing.T) {
 		}
 		return net.JoinHostPort(at[0], at[1])
 	}
-	field := func(name string) string {
-		m, _ := sentinels[0].Do(ctx, "SENTINEL", "MASTER", "main").StringSlice()
-		for i := 0; i+1 < len(m); i += 2 {
-			if m[i] == name {
-				return m[i+1]
-			}
-		}
-		return ""
-	}
-	require.Eventually(t, func() bool { return field("num-slaves") == "2" && field("num-other-sentinels") == "2" },
-		time.Minute, 50*time.Millisecond, "the sentinels find the replicas and each other")
-
 	var text strings.Builder
 	text.WriteString("version: 1\ndefaults: {catch_up: all, overlap: allow}\njobs:\n")
 	for i := range 20 {
@@ -97,7 +71,7 @@ func TestNothingRunsTwiceInAFailOverThatIsWaitedFor(t *testing.T) {
 		require.Eventually(t, func() bool { return current() != old && current() != "" }, time.Minute, 20*time.Millisecond, "another master")
 		runs(100)
 		require.Eventually(t, func() bool {
-			return inSync(servers[current()]) && !strings.Contains(field("flags"), "failover") && field("num-slaves") == "2"
+			return inSync(servers[current()]) && !strings.Contains(sentinelSees(ctx, sentinels[0], "flags"), "failover") && sentinelSees(ctx, sentinels[0], "num-slaves") == "2"
 		}, time.Minute, 50*time.Millisecond, "all is as before")
 	}
 	for _, stop := range stops {

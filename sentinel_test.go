@@ -2,7 +2,6 @@ package carillon_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"carillon"
@@ -29,42 +27,15 @@ func TestANodeFollowsItsSentinels(t *testing.T) {
 		"--repl-diskless-sync-delay", "0")
 	host, port, err := net.SplitHostPort(master.Addr())
 	require.NoError(t, err)
-	connect := func(addr, password string) *redis.Client {
-		c := redis.NewClient(&redis.Options{Addr: addr, Password: password, Protocol: 2, DisableIdentity: true})
-		t.Cleanup(func() { _ = c.Close() })
-		return c
-	}
 	replica := redistest.StartReal(t, "--requirepass", "hunter2", "--masterauth", "hunter2", "--replicaof", host, port,
 		"--min-replicas-to-write", "1", "--repl-diskless-sync-delay", "0")
-	c := connect(replica.Addr(), "hunter2")
+	c := connect(t, replica.Addr(), "hunter2")
 	require.Eventually(t, func() bool {
 		return strings.Contains(c.Info(ctx, "replication").Val(), "master_link_status:up")
 	}, time.Minute, 20*time.Millisecond)
-	require.NoError(t, connect(master.Addr(), "hunter2").ConfigSet(ctx, "min-replicas-to-write", "1").Err())
+	require.NoError(t, connect(t, master.Addr(), "hunter2").ConfigSet(ctx, "min-replicas-to-write", "1").Err())
 
-	var addrs []string
-	var sentinels []*redis.Client
-	for i := range 3 {
-		file := filepath.Join(t.TempDir(), fmt.Sprintf("sentinel%d.conf", i))
-		require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf("sentinel monitor main %s %s 2\nsentinel auth-pass main hunter2\n"+
-			"sentinel down-after-milliseconds main 60000\n", host, port)), 0o600))
-		s := redistest.StartSentinel(t, file)
-		addrs = append(addrs, s.Addr())
-		sentinels = append(sentinels, connect(s.Addr(), ""))
-	}
-	sees := func(c *redis.Client, field, want string) bool {
-		m, err := c.Do(ctx, "SENTINEL", "MASTER", "main").StringSlice()
-		for i := 0; err == nil && i+1 < len(m); i += 2 {
-			if m[i] == field {
-				return m[i+1] == want
-			}
-		}
-		return false
-	}
-	for _, c := range sentinels {
-		require.Eventually(t, func() bool { return sees(c, "num-slaves", "1") && sees(c, "num-other-sentinels", "2") },
-			time.Minute, 50*time.Millisecond, "the sentinels find each other")
-	}
+	addrs, sentinels := startSentinels(t, master.Addr(), 1, "sentinel auth-pass main hunter2\n")
 
 	var rec recorder
 	url := "redis+sentinel://:hunter2@" + strings.Join(addrs, ",") + "/main/0"
