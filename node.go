@@ -237,6 +237,10 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 		}
 		return err
 	}
+	if n.opts.WaitReplicas > 0 && n.opts.Lease < redisstore.LeastLease {
+		n.log.Warn("the lease is too short to wait for replicas in: while one of them hangs, what is claimed is given back instead of started, since that happens in the first half of a lease only",
+			"lease", jobs.DurationText(n.opts.Lease), "wait", jobs.DurationText(redisstore.ReplicaPatience), "mend", "--lease "+jobs.DurationText(redisstore.LeastLease)+" or more")
+	}
 
 	actions := &executor.Actions{Funcs: handlers(n.opts.Funcs), Grace: n.opts.Grace, Logger: n.log}
 	decides, executes := scheduler.Store(n.store), executor.Store(n.store)

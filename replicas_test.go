@@ -3,6 +3,7 @@ package carillon_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -87,4 +88,22 @@ func TestNothingRunsTwiceInAFailOverThatIsWaitedFor(t *testing.T) {
 	}
 	t.Logf("%d runs, %d fail-overs, --wait-replicas %d: %d ran twice", len(got), failovers, wait, twice)
 	require.Zero(t, twice)
+}
+
+// A node that waits for replicas under a lease that leaves no room for it says so, once,
+// and what to give instead.
+func TestALeaseThatIsTooShortToWaitInIsWarnedOf(t *testing.T) {
+	url, namespace := redistest.Shared(t)
+	for _, c := range []struct {
+		wait  int
+		lease time.Duration
+		warns bool
+	}{{1, 6900 * time.Millisecond, true}, {1, 7 * time.Second, false}, {0, time.Second, false}} {
+		var log lines
+		_, stop := up(t, carillon.Options{Redis: url, Namespace: namespace, WaitReplicas: c.wait, Lease: c.lease, NoLead: true,
+			Schedule: schedule(t, "version: 1\njobs: {a: {run: 'true'}}\n"), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		require.Equal(t, c.warns, log.has("the lease is too short to wait for replicas in"), "%v", c)
+		require.Equal(t, c.warns, log.has(`mend="--lease 7s or more"`), "%v", c)
+		stop()
+	}
 }

@@ -85,6 +85,9 @@ func TestDoctorFindsEach(t *testing.T) {
 		{"replica_lag", warning, "silent for 12 s", info("slave0", "ip=10.0.0.2,port=6379,state=online,offset=1,lag=12")},
 		{"replica_lag", warning, "state wait_bgsave", info("slave0", "ip=10.0.0.2,port=6379,state=wait_bgsave,offset=1,lag=0")},
 		{"wait_replicas", warning, "waits for 2 replicas (--wait-replicas) and 1 had", func(p *patient) { p.Nodes[1].WaitReplicas, p.Nodes[1].Replicas = 2, 1 }},
+		{"wait_replicas", warning, "its lease of 6.9s is too short to wait for replicas in (--wait-replicas): while one of them hangs, what it claims waits for 3s", func(p *patient) {
+			p.Nodes[1].WaitReplicas, p.Nodes[1].Replicas, p.Nodes[0].Lease, p.Nodes[1].Lease = 2, 2, 6900*time.Millisecond, 6900*time.Millisecond
+		}},
 		{"clients", warning, "8000 of 10000", info("connected_clients", "8000")},
 		{"clients", aside, "2 rejected", info("rejected_connections", "2")},
 		{"latency", warning, "25.0 ms", func(p *patient) { p.PingMedian = 25 * time.Millisecond }},

@@ -50,7 +50,7 @@ var checks = []check{
 	{"lost_data", "Redis lost data within the last week", nil, checkLostData},
 	{"disk", "Redis cannot write its disk", hasInfo, checkDisk},
 	{"replica_lag", "a replica is behind or not connected", hasInfo, checkReplicas},
-	{"wait_replicas", "a node waits in vain for replicas", hasNodes, checkWaits},
+	{"wait_replicas", "a node waits in vain for replicas, or for longer than its lease allows", hasNodes, checkWaits},
 	{"clients", "Redis is close to maxclients, or refused some", hasInfo, checkClients},
 	{"latency", "Redis answers slowly", nil, checkLatency},
 	{"rights", "the Redis user lacks a command that carillon uses", hasRights, checkRights},
@@ -246,6 +246,10 @@ func checkWaits(p patient) []finding {
 		if n.WaitReplicas > 0 && n.Replicas >= 0 && n.Replicas < n.WaitReplicas {
 			found = append(found, one(warning, n.Name, "start the replicas, or look at their logs; or give all nodes a smaller --wait-replicas", "it waits for %s (--wait-replicas) and %d had what it wrote last: a fail-over now may repeat runs or forget them",
 				count(n.WaitReplicas, "replica"), n.Replicas)...)
+		}
+		if n.WaitReplicas > 0 && n.Lease > 0 && n.Lease < redisstore.LeastLease {
+			found = append(found, one(warning, n.Name, "--lease "+jobs.DurationText(redisstore.LeastLease)+" or more", "its lease of %s is too short to wait for replicas in (--wait-replicas): while one of them hangs, what it claims waits for %s and is given back, since a command begins in the first half of a lease only",
+				jobs.DurationText(n.Lease), jobs.DurationText(redisstore.ReplicaPatience))...)
 		}
 	}
 	return found

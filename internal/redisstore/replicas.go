@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,15 @@ const (
 	missedPatience = 20 * time.Millisecond
 )
 
+// ReplicaPatience is the longest that a call waits for replicas, and all calls of a node
+// together when some stop answering.
+const ReplicaPatience = claimPatience
+
+// LeastLease is the shortest lease that waiting for replicas leaves room in: nothing is
+// started whose claim is older than half its lease, and a claim may wait for
+// ReplicaPatience before anybody sees it. Half a second is for the way.
+const LeastLease = 2 * (ReplicaPatience + 500*time.Millisecond)
+
 // replicasSay is how often missing replicas are said to be missing.
 const replicasSay = time.Minute
 
@@ -28,16 +38,40 @@ const replicasSay = time.Minute
 type replicas struct {
 	want int // 0: it does not wait
 
-	mu      sync.Mutex
-	got     int
-	asked   bool
-	missing time.Time // since when some are; zero: none are
-	said    time.Time
+	mu       sync.Mutex
+	got      int
+	asked    bool
+	underway []time.Time // when the waits began that have no answer yet, the oldest first
+	missing  time.Time   // since when some are; zero: none are
+	said     time.Time
 }
 
-// answered notes an answer of WAIT. It returns whether that is news, and whether it
-// is worth a line in the log.
-func (r *replicas) answered(got int, now time.Time) (changed, say bool) {
+// begin notes that a call waits from now on, and returns how long it may that would
+// wait for most: the patience of all calls together ends claimPatience after the first
+// of them asked in vain, or may have.
+func (r *replicas) begin(most time.Duration, now time.Time) (patience time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.underway = append(r.underway, now)
+	since := r.underway[0]
+	if !r.missing.IsZero() && r.missing.Before(since) {
+		since = r.missing
+	}
+	return min(most, max(missedPatience, claimPatience-now.Sub(since)))
+}
+
+// end takes back what begin noted.
+func (r *replicas) end(began time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if i := slices.Index(r.underway, began); i >= 0 {
+		r.underway = slices.Delete(r.underway, i, i+1)
+	}
+}
+
+// answered notes an answer of WAIT to a call that has waited since then. It returns
+// whether that is news, and whether it is worth a line in the log.
+func (r *replicas) answered(got int, began, now time.Time) (changed, say bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	missing := got < r.want
@@ -46,24 +80,14 @@ func (r *replicas) answered(got int, now time.Time) (changed, say bool) {
 	switch {
 	case !missing:
 		r.missing = time.Time{}
-	case changed:
-		r.missing = now
+	case changed || began.Before(r.missing):
+		r.missing = began
 	}
 	say = changed || missing && now.Sub(r.said) >= replicasSay
 	if say {
 		r.said = now
 	}
 	return changed, say
-}
-
-// patience is how long a call may wait that would wait for most of the patience.
-func (r *replicas) patience(most time.Duration, now time.Time) time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.missing.IsZero() {
-		return most
-	}
-	return min(most, max(missedPatience, claimPatience-now.Sub(r.missing)))
 }
 
 // Replicas says how many replicas this node waits for, and how many had the last
@@ -89,12 +113,14 @@ func (s *Store) CheckReplicas(ctx context.Context) error {
 // no error: what was written stays. Not to hear the end of it is one: the master may
 // be none any more.
 func (s *Store) acknowledged(ctx context.Context, conn *redis.Conn, patience time.Duration) error {
-	patience = s.replicas.patience(patience, time.Now())
+	began := time.Now()
+	patience = s.replicas.begin(patience, began)
+	defer s.replicas.end(began)
 	got, err := conn.Wait(ctx, s.replicas.want, patience).Result()
 	if err != nil {
 		return wrap("wait for replicas", err)
 	}
-	changed, say := s.replicas.answered(int(got), time.Now())
+	changed, say := s.replicas.answered(int(got), began, time.Now())
 	switch {
 	case say && int(got) < s.replicas.want:
 		s.log.Warn("too few replicas have what was written last; going on: a fail-over now may repeat or forget it",

@@ -47,6 +47,93 @@ func withReplicas(t *testing.T) (master *redistest.Server, replicas []*redistest
 	return master, replicas
 }
 
+// However many calls there are, one after the other or beside each other: they wait for
+// 3 seconds together, from the beginning of the first that nobody acknowledged.
+func TestReplicasAreWaitedForOnce(t *testing.T) {
+	start := time.Now()
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	for _, c := range []struct {
+		name  string
+		calls func(r *replicas) (last time.Duration)
+		want  time.Duration
+	}{
+		{"the first", func(r *replicas) time.Duration { return r.begin(claimPatience, at(0)) }, claimPatience},
+		{"one after it", func(r *replicas) time.Duration {
+			r.begin(claimPatience, at(0))
+			r.answered(1, at(0), at(3000))
+			r.end(at(0))
+			return r.begin(claimPatience, at(3001))
+		}, missedPatience},
+		{"one after a commit", func(r *replicas) time.Duration {
+			r.begin(commitPatience, at(0))
+			r.answered(1, at(0), at(500))
+			r.end(at(0))
+			return r.begin(claimPatience, at(600))
+		}, claimPatience - 600*time.Millisecond},
+		{"one beside it", func(r *replicas) time.Duration {
+			r.begin(claimPatience, at(0))
+			return r.begin(claimPatience, at(2900))
+		}, 100 * time.Millisecond},
+		{"one that began earlier and ends later", func(r *replicas) time.Duration {
+			r.begin(claimPatience, at(0))
+			r.begin(commitPatience, at(2000))
+			r.answered(1, at(2000), at(2500))
+			r.end(at(2000))
+			r.answered(1, at(0), at(3000))
+			r.end(at(0))
+			return r.begin(claimPatience, at(3100))
+		}, missedPatience},
+		{"when they are back", func(r *replicas) time.Duration {
+			r.begin(claimPatience, at(0))
+			r.answered(1, at(0), at(3000))
+			r.end(at(0))
+			r.begin(claimPatience, at(4000))
+			r.answered(2, at(4000), at(4010))
+			r.end(at(4000))
+			return r.begin(claimPatience, at(5000))
+		}, claimPatience},
+		{"after one whose connection broke", func(r *replicas) time.Duration {
+			r.begin(claimPatience, at(0))
+			r.end(at(0))
+			return r.begin(claimPatience, at(2000))
+		}, claimPatience},
+	} {
+		assert.Equal(t, c.want, c.calls(&replicas{want: 2}), c.name)
+	}
+}
+
+// A replica that hangs costs 3 seconds, not 3 for the claim that finds out and 3 for
+// the next.
+func TestAReplicaThatHangsCostsThreeSeconds(t *testing.T) {
+	ctx := t.Context()
+	master, replicas := withReplicas(t)
+	s, err := Open(Options{URL: master.URL(), WaitReplicas: 2, Namespace: "test", Node: "n1", Boot: "b1"})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	require.NoError(t, s.SyncClock(ctx))
+	require.Eventually(t, func() bool { return s.cmd.Wait(ctx, 2, time.Second).Val() == 2 }, time.Minute, 20*time.Millisecond)
+	token, j := lead(t, s), job("j")
+	tick := s.Now().Truncate(time.Second).Add(-time.Hour)
+	setCursor(t, s, j, tick.Add(-time.Second))
+	for range 5 {
+		tick = tick.Add(time.Second)
+		_, err := s.Commit(ctx, token, []jobs.Decision{ran(j, tick)})
+		require.NoError(t, err)
+	}
+	replicas[0].Stop()
+	var took []time.Duration
+	for range 5 {
+		start := time.Now()
+		require.Len(t, claim(t, s, 1), 1)
+		took = append(took, time.Since(start))
+	}
+	t.Logf("claims while a replica hangs: %v", took)
+	require.GreaterOrEqual(t, took[0], claimPatience)
+	for _, d := range took[1:] {
+		require.Less(t, d, claimPatience/2, "the pause is over: %v", took)
+	}
+}
+
 func TestACommitWaitsForTheReplicas(t *testing.T) {
 	ctx := t.Context()
 	master, replicas := withReplicas(t)
