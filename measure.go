@@ -149,12 +149,18 @@ func (n *Node) state(ctx context.Context) console.State {
 	if pulse := n.pulse(); pulse.Leading {
 		state.Leading, state.Passed = true, pulse.Passed
 	}
+	silence := n.silence()
+	state.Silences = silence.Noticed
 	n.look.Lock()
 	defer n.look.Unlock()
 	if time.Since(n.lookedAt) > fleetFor {
 		n.lookedAt, n.fleet = time.Now(), n.lookAtFleet(ctx)
 	}
-	state.Fleet = n.fleet
+	if n.fleet != nil {
+		fleet := *n.fleet
+		fleet.Silent = silence.Lasts
+		state.Fleet = &fleet
+	}
 	if state.Leading && n.fleet != nil {
 		state.Epoch = n.epoch
 	}

@@ -45,6 +45,7 @@ type Node struct {
 	meter    *console.Meter // nil without Listen
 	draining atomic.Bool
 	pulse    func() scheduler.Pulse
+	silence  func() scheduler.Silence
 	look     sync.Mutex // guards what follows
 	lookedAt time.Time
 	fleet    *console.Fleet
@@ -277,7 +278,8 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 
 	work := newGroup(ctx)
 	work.run("executor", exec.Run)
-	work.run("watchdog", scheduler.NewWatchdog(sched, n.store, scheduler.WatchConfig{Grace: n.opts.LeaderGrace, Logger: n.log}).Run)
+	watchdog := scheduler.NewWatchdog(sched, n.store, scheduler.WatchConfig{Grace: n.opts.LeaderGrace, Logger: n.log})
+	work.run("watchdog", watchdog.Run)
 	if n.elector != nil {
 		pinger := newDeadman(func() jobs.Heartbeat { return n.Schedule().Heartbeat }, sched.Pulse, n.log)
 		work.run("election", func(ctx context.Context) error {
@@ -302,7 +304,7 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	if schedules := lab.From(ctx).Schedules; schedules != nil {
 		work.run("reload", func(ctx context.Context) error { return takeOver(ctx, schedules, adopt) })
 	}
-	n.pulse = sched.Pulse
+	n.pulse, n.silence = sched.Pulse, watchdog.Silence
 	close(n.ready)
 
 	select {

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"carillon/jobs"
@@ -64,6 +65,22 @@ type Watchdog struct {
 	about     glance    // what was seen then
 	answer    jobs.AccusationAnswer
 	refused   time.Time // when it was last logged that this node cannot write
+
+	silence atomic.Pointer[Silence]
+}
+
+// Silence is what a Watchdog finds, for who has to tell others.
+type Silence struct {
+	Lasts   bool // the leader is silent
+	Noticed int  // how often one began, since this node did
+}
+
+// Silence may be called from any goroutine at any time.
+func (w *Watchdog) Silence() Silence {
+	if s := w.silence.Load(); s != nil {
+		return *s
+	}
+	return Silence{}
 }
 
 // NewWatchdog returns a Watchdog beside the node's scheduler. It starts nothing.
@@ -128,7 +145,14 @@ func (w *Watchdog) look(ctx context.Context) {
 
 // forget is for a node that does not watch, or has another schedule from now on.
 func (w *Watchdog) forget() {
-	w.schedule, w.expected, w.suspects, w.suspicion, w.said = nil, nil, nil, suspicion{}, time.Time{}
+	w.schedule, w.expected, w.suspects, w.suspicion = nil, nil, nil, suspicion{}
+	w.over()
+}
+
+// over notes that there is no silence.
+func (w *Watchdog) over() {
+	w.said = time.Time{}
+	w.silence.Store(&Silence{Noticed: w.Silence().Noticed})
 }
 
 // read makes a glance of a sight, and puts what is not due any more back.
@@ -197,6 +221,9 @@ func (w *Watchdog) conclude(ctx context.Context, v glance) {
 
 // say logs a silence when it begins, and now and then while it lasts.
 func (w *Watchdog) say(why string, v glance) {
+	if w.said.IsZero() {
+		w.silence.Store(&Silence{Lasts: true, Noticed: w.Silence().Noticed + 1})
+	}
 	if now := time.Now(); w.said.IsZero() || now.Sub(w.said) >= repeatEvery {
 		w.said, w.about, w.answer = now, v, ""
 		w.log.Warn("watchdog: the leader is silent: it renews its lock and decides no ticks", "leader", w.leader, "why", why)
@@ -208,10 +235,10 @@ func (w *Watchdog) relieve(v glance) {
 	switch {
 	case w.said.IsZero():
 	case v.late == nil, v.token == w.about.token && !v.moved.Equal(w.about.moved) && !v.late.lacks:
-		w.said = time.Time{}
+		w.over()
 		w.log.Info("watchdog: ticks are decided again")
 	case v.token != "" && v.token != w.about.token:
-		w.said = time.Time{}
+		w.over()
 	}
 }
 

@@ -92,6 +92,7 @@ type State struct {
 	Slots, Running          int
 	ClockOffset             time.Duration
 	Reached                 time.Time // when Redis last answered; zero: never
+	Silences                int       // how often this node has found the leader silent, since it began
 
 	Fleet *Fleet // nil when Redis did not answer
 }
@@ -102,6 +103,7 @@ type Fleet struct {
 	Nodes   map[Schedule]int // live nodes, by what they have
 	Differs bool             // the schedule of this node is another than the leader's
 	Foreign bool             // and has no job in common with it
+	Silent  bool             // this node finds that the leader decides no ticks
 	Waiting map[string]int   // runs, by route
 }
 
@@ -127,13 +129,15 @@ var (
 	offsetGauge  = desc("clock_offset_seconds", "The clock of this host minus that of Redis.")
 	redisGauge   = desc("redis_up", "1 when Redis answered this scrape, else 0. What the fleet is, is absent then.")
 	ledGauge     = desc("fleet_led", "1 while any node leads, else 0.")
+	silentGauge  = desc("leader_silent", "1 while this node, which does not lead, finds that the leader decides no ticks, else 0.")
+	silentCount  = desc("silent_leaders_total", "How often this node has found the leader silent.")
 	nodesGauge   = desc("nodes", "Live nodes of the fleet, by the schedule they have.", "digest", "revision")
 	differsGauge = desc("schedule_differs", "1 when this node has another schedule than the leader, else 0.")
 	foreignGauge = desc("foreign_fleet", "1 when this node has no job in common with the leader, else 0.")
 	queueGauge   = desc("queued", "Runs of the fleet that wait, by route. An element may be void: that of a run that was canceled.", "route")
 
 	descs = []*prometheus.Desc{buildInfo, scheduleInfo, jobsGauge, leaderGauge, epochGauge, passGauge, slotsGauge, runningGauge,
-		offsetGauge, redisGauge, ledGauge, nodesGauge, differsGauge, foreignGauge, queueGauge}
+		offsetGauge, redisGauge, ledGauge, silentGauge, silentCount, nodesGauge, differsGauge, foreignGauge, queueGauge}
 )
 
 // collector makes metrics of a State.
@@ -168,11 +172,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(slotsGauge, float64(s.Slots))
 	gauge(runningGauge, float64(s.Running))
 	gauge(offsetGauge, s.ClockOffset.Seconds())
+	ch <- prometheus.MustNewConstMetric(silentCount, prometheus.CounterValue, float64(s.Silences))
 	gauge(redisGauge, truth(s.Fleet != nil))
 	if s.Fleet == nil {
 		return
 	}
 	gauge(ledGauge, truth(s.Fleet.Led))
+	gauge(silentGauge, truth(s.Fleet.Silent))
 	// What two texts become alike when they are made valid must not be given twice.
 	nodes := map[[2]string]int{}
 	for v, n := range s.Fleet.Nodes {

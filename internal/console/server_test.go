@@ -28,8 +28,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var full = State{Version: "v1", Zoneinfo: "2026f", Node: "n1", Digest: "d1", Revision: 7, Jobs: 3, Leading: true, Epoch: 1795346650000,
-	Passed: time.Now(), Slots: 4, Running: 1, ClockOffset: -1500 * time.Millisecond, Reached: time.Now(),
-	Fleet: &Fleet{Led: true, Differs: true, Nodes: map[Schedule]int{{"d1", 7}: 2, {"d2", 8}: 1}, Waiting: map[string]int{"any": 5, "pool=gpu": 1}}}
+	Passed: time.Now(), Slots: 4, Running: 1, ClockOffset: -1500 * time.Millisecond, Reached: time.Now(), Silences: 3,
+	Fleet: &Fleet{Led: true, Silent: true, Differs: true, Nodes: map[Schedule]int{{"d1", 7}: 2, {"d2", 8}: 1}, Waiting: map[string]int{"any": 5, "pool=gpu": 1}}}
 
 // server is one on a free port that answers until the test ends.
 func server(t testing.TB, listen string, change func(*Config)) (*Server, *bytes.Buffer) {
@@ -103,7 +103,7 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 	for _, line := range []string{
 		`carillon_leader 1`, `carillon_term_epoch 1.79534665e+12`, `carillon_schedule_info{digest="d1",revision="7"} 1`, `carillon_schedule_differs 1`,
 		`carillon_nodes{digest="d1",revision="7"} 2`, `carillon_nodes{digest="d2",revision="8"} 1`, `carillon_clock_offset_seconds -1.5`,
-		`carillon_running 1`, `carillon_slots 4`, `carillon_queued{route="pool=gpu"} 1`, `carillon_redis_up 1`,
+		`carillon_running 1`, `carillon_slots 4`, `carillon_queued{route="pool=gpu"} 1`, `carillon_redis_up 1`, `carillon_leader_silent 1`, `carillon_silent_leaders_total 3`,
 		`carillon_ticks_total{outcome="ran"} 3`, `carillon_ticks_total{outcome="missed"} 0`,
 		`carillon_attempts_total{job="backup",status="failed"} 1`, `carillon_attempts_total{job="backup",status="succeeded"} 0`,
 		`carillon_tick_lag_seconds_count 2`, `carillon_redis_errors_total{call="commit"} 1`,
@@ -119,7 +119,7 @@ func TestWithoutRedisOnlyTheNodeIsShown(t *testing.T) {
 	_, body, _ := get(t, s, "/metrics")
 	assert.Contains(t, body, "carillon_redis_up 0\n")
 	assert.Contains(t, body, "carillon_leader 0\n")
-	for _, name := range []string{"carillon_nodes", "carillon_queued", "carillon_leader_pass_age_seconds", "carillon_schedule_differs"} {
+	for _, name := range []string{"carillon_nodes", "carillon_queued", "carillon_leader_pass_age_seconds", "carillon_leader_silent", "carillon_schedule_differs"} {
 		assert.NotContains(t, body, name)
 	}
 }
