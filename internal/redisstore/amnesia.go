@@ -30,9 +30,42 @@ type memory struct {
 
 // witness is what a node has seen of one life of Redis. A nil one has seen nothing.
 type witness struct {
-	life  jobs.StoreLife
-	seen  atomic.Int64 // number of the last message
-	heard atomic.Int64 // of the last heartbeat, in ms of the store's clock
+	life    jobs.StoreLife
+	seen    atomic.Int64            // number of the last message
+	heard   atomic.Pointer[reading] // the last heartbeat
+	decided atomic.Int64            // the latest tick that was decided, in ms of the store's clock
+}
+
+// reading is what the store's clock said, and when that was by the monotonic clock here.
+type reading struct {
+	ms int64
+	at time.Time
+}
+
+func (w *witness) read(ms int64) { w.heard.Store(&reading{ms, time.Now()}) }
+
+// until is up to when ticks may have been decided in this life, by its clock: another
+// Redis may have one that is behind. What is measured of the clock of Redis does not
+// say it, since that may be the other one's by now.
+func (w *witness) until() int64 {
+	r := w.heard.Load()
+	return max(r.ms+time.Since(r.at).Milliseconds(), w.decided.Load())
+}
+
+// knows takes in that the ticks of a job were decided up to there.
+func (w *witness) knows(tick int64) {
+	if w != nil {
+		raise(&w.decided, tick)
+	}
+}
+
+func raise(highest *atomic.Int64, to int64) {
+	for {
+		old := highest.Load()
+		if to <= old || highest.CompareAndSwap(old, to) {
+			return
+		}
+	}
 }
 
 // before is the first argument of a script: see lua/lib_common.lua.
@@ -46,14 +79,8 @@ func (w *witness) before(prefix string) string {
 // saw takes in the number of a message. It is for the witness that the call was made
 // with: in another life the number means something else.
 func (w *witness) saw(seq int64) {
-	if w == nil {
-		return
-	}
-	for {
-		old := w.seen.Load()
-		if seq <= old || w.seen.CompareAndSwap(old, seq) {
-			return
-		}
+	if w != nil {
+		raise(&w.seen, seq)
 	}
 }
 
@@ -61,8 +88,9 @@ func isForgot(err error) bool { return err != nil && strings.HasPrefix(err.Error
 
 func newLifeID() string { return strings.ToLower(rand.Text()[:16]) }
 
-// heard takes in what a heartbeat was told, w being what it was sent with.
-func (s *Store) heard(w *witness, value string, seq, epoch int64) error {
+// heard takes in what a heartbeat was told at that time of the store's clock, w being what
+// it was sent with.
+func (s *Store) heard(w *witness, value string, seq, epoch, at int64) error {
 	life, err := decodeLife(value)
 	if err != nil {
 		return err
@@ -74,6 +102,7 @@ func (s *Store) heard(w *witness, value string, seq, epoch int64) error {
 	switch {
 	case now == nil: // the first heartbeat
 		now = &witness{life: life}
+		now.read(at)
 		if !s.memory.now.CompareAndSwap(nil, now) {
 			return nil
 		}
@@ -84,7 +113,7 @@ func (s *Store) heard(w *witness, value string, seq, epoch int64) error {
 	if s.replicas.want == 0 {
 		now.saw(seq)
 	}
-	now.heard.Store(millis(s.Now()))
+	now.read(at)
 	return nil
 }
 
@@ -114,12 +143,12 @@ func (s *Store) remember(ctx context.Context, w *witness, forgot error) error {
 	defer cancel()
 	reply, err := s.evalSeeing(ctx, s.cmd, nil, amnesiaScript,
 		[]string{s.keys.probe(), s.keys.cluster(), s.keys.term(), s.keys.events(), s.keys.sequence()},
-		[]any{s.opts.Node, w.life.ID, w.life.Number, w.seen.Load(), s.memory.epoch.Load(), w.heard.Load(), newLifeID(), millis(w.life.Since)})
+		[]any{s.opts.Node, w.life.ID, w.life.Number, w.seen.Load(), s.memory.epoch.Load(), w.heard.Load().ms, newLifeID(), millis(w.life.Since), w.until()})
 	if err != nil {
 		return errors.Join(forgot, wrap("report the loss of data", err))
 	}
 	v, _ := reply.([]any)
-	if len(v) != 2 {
+	if len(v) != 3 {
 		return errors.Join(forgot, fmt.Errorf("report the loss of data: unexpected reply %v", reply))
 	}
 	life, err := decodeLife(toString(v[0]))
@@ -131,7 +160,7 @@ func (s *Store) remember(ctx context.Context, w *witness, forgot error) error {
 	}
 	next := &witness{life: life}
 	next.saw(toInt(v[1]))
-	next.heard.Store(millis(s.Now()))
+	next.read(toInt(v[2]))
 	if s.memory.warned != life.ID {
 		s.memory.warned = life.ID
 		s.log.Warn("Redis has lost data: cursors start anew from now, running jobs go on; see store_amnesia in docs/guarantees.md",

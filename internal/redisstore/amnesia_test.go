@@ -316,6 +316,163 @@ func TestCursorsStartAnewAfterALoss(t *testing.T) {
 	})
 }
 
+// The clock of the Redis that is left may be behind: what lies ahead of it may have been decided,
+// and is not decided again. Whoever knows of more than the first who noticed is heard, too.
+func TestNoTickTwiceAfterALossByAClockThatIsBehind(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		for _, kind := range []jobs.LossKind{jobs.LossEmpty, jobs.LossBack} {
+			t.Run(string(kind), func(t *testing.T) {
+				s, other, third := f.node("n1"), f.node("n2"), f.node("n3")
+				lose(t, s)
+				j, k := job("a"), job("b")
+				list := []*jobs.Job{j, k}
+				beats(t, other)
+				beats(t, third)
+				beats(t, s, list...)
+				_, err := s.Adopt(ctx, lead(t, s), list)
+				require.NoError(t, err)
+				now := s.Now().Truncate(time.Second)
+				old := snapshot(t, s)
+				require.NoError(t, s.Announce(ctx, jobs.Event{Type: jobs.EventReloaded}))
+				for _, n := range []*Store{s, other, third} { // that Redis was an hour ahead
+					beats(t, n)
+					n.memory.now.Load().read(now.Add(time.Hour).UnixMilli())
+				}
+				other.memory.now.Load().knows(now.Add(2 * time.Hour).UnixMilli())
+				if kind == jobs.LossEmpty {
+					lose(t, s)
+				} else {
+					old()
+				}
+				beats(t, s)
+				life := lifeOf(t, s)
+				require.Equal(t, kind, life.Kind)
+
+				token := lead(t, s)
+				starts := func(list ...*jobs.Job) map[string]time.Time {
+					adopted, err := s.Adopt(ctx, token, list)
+					require.NoError(t, err)
+					return adopted.Cursors
+				}
+				cursors := starts(list...)
+				for _, job := range list {
+					require.WithinRange(t, cursors[job.Name], now.Add(time.Hour), now.Add(time.Hour+time.Minute))
+					entries, err := s.Ledger(ctx, job.Name, 10)
+					require.NoError(t, err)
+					require.Contains(t, entries[0].Reason, "amnesia: Redis ")
+					require.Equal(t, cursors[job.Name], entries[0].Until, "all of them are accounted for")
+				}
+				require.Equal(t, cursors, starts(list...))
+				commit := func(j *jobs.Job) jobs.VerdictKind {
+					vs, err := s.Commit(ctx, token, []jobs.Decision{ran(j, s.Now().Add(-time.Second))})
+					require.NoError(t, err)
+					return vs[0].Kind
+				}
+				require.Equal(t, jobs.VerdictDuplicate, commit(j))
+
+				beats(t, third)
+				require.Equal(t, jobs.VerdictDuplicate, commit(j), "it knows of nothing more")
+				beats(t, other)
+				_, err = s.Commit(ctx, token, []jobs.Decision{ran(j, s.Now().Add(-time.Second))})
+				require.ErrorContains(t, err, "REOPENED")
+				fresh := job("c")
+				for name, cursor := range starts(j, k) {
+					require.Equal(t, now.Add(2*time.Hour).UTC(), cursor, name)
+				}
+				require.Equal(t, life.ID, lifeOf(t, other).ID, "it is one loss")
+				beats(t, other)
+				require.Equal(t, jobs.VerdictDuplicate, commit(j))
+
+				// A job that is new has decided nothing.
+				require.WithinDuration(t, s.Now(), starts(j, k, fresh)["c"], time.Minute)
+				setCursor(t, s, fresh, now.Add(-time.Hour))
+				require.Equal(t, jobs.VerdictRan, commit(fresh))
+			})
+		}
+	})
+}
+
+// What nodes know to be decided is the ticks they committed and those whose runs they took.
+func TestNodesKnowWhatWasDecided(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s, other := f.node("n1"), f.node("n2")
+		beats(t, s)
+		beats(t, other)
+		j := job("a")
+		token := lead(t, s)
+		tick := s.Now().Truncate(time.Second)
+		setCursor(t, s, j, tick.Add(-time.Minute))
+		early := ran(j, tick.Add(time.Hour))
+		_, err := s.Commit(ctx, token, []jobs.Decision{ran(j, tick), early})
+		require.NoError(t, err)
+		require.Len(t, claim(t, other, 1), 1)
+		for _, n := range []*Store{s, other} {
+			require.Equal(t, tick.UnixMilli(), n.memory.now.Load().decided.Load())
+		}
+	})
+}
+
+// A job whose timing changed over a loss is no exception: what became of its ticks is not known
+// either, nor what of its backfill has run.
+func TestAChangedScheduleAfterALoss(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		changed, gone, back := job("changed"), job("gone"), job("back")
+		all := []*jobs.Job{changed, gone, back}
+		beats(t, s, all...)
+		token := lead(t, s)
+		_, err := s.Adopt(ctx, token, all)
+		require.NoError(t, err)
+		hourAgo := s.Now().Add(-time.Hour).Truncate(time.Second)
+		for _, j := range all {
+			setCursor(t, s, j, hourAgo)
+			require.NoError(t, s.cmd.RPush(ctx, s.keys.backfill(j.Name), 1000, 2000).Err())
+			require.NoError(t, s.cmd.HSet(ctx, s.keys.backfills(), j.Name, "me").Err())
+		}
+		require.NoError(t, s.cmd.HSet(ctx, s.keys.cursors(), back.Name, fmt.Sprintf("%d %s %d", hourAgo.UnixMilli(), back.Timing, hourAgo.UnixMilli()+1)).Err())
+		old := snapshot(t, s)
+		require.NoError(t, s.Announce(ctx, jobs.Event{Type: jobs.EventReloaded}))
+		beats(t, s)
+		old()
+		beats(t, s)
+		life := lifeOf(t, s)
+		require.Equal(t, jobs.LossBack, life.Kind)
+
+		changed.Timing = "another"
+		token = lead(t, s)
+		adopted, err := s.Adopt(ctx, token, []*jobs.Job{changed, back})
+		require.NoError(t, err)
+		for _, j := range all {
+			entries, err := s.Ledger(ctx, j.Name, 10)
+			require.NoError(t, err)
+			require.Contains(t, entries[0].Reason, "their backfill ends here", j.Name)
+			if j == gone {
+				require.Len(t, entries, 1)
+				continue
+			}
+			require.Equal(t, life.Since, adopted.Cursors[j.Name])
+			require.Len(t, entries, 2)
+			require.Equal(t, jobs.OutcomeMissed, entries[1].Outcome)
+			require.Contains(t, entries[1].Reason, "amnesia: Redis went back")
+			require.Equal(t, hourAgo.Add(time.Millisecond).UTC(), entries[1].Tick)
+			require.Zero(t, s.cmd.Exists(ctx, s.keys.backfill(j.Name)).Val())
+		}
+		require.Zero(t, s.cmd.Exists(ctx, s.keys.backfill("gone"), s.keys.backfills()).Val())
+		require.Equal(t, fmt.Sprintf("%d another", life.Since.UnixMilli()), s.cmd.HGet(ctx, s.keys.cursors(), "changed").Val())
+
+		// From here on it is as ever.
+		changed.Timing = "a third one"
+		_, err = s.Adopt(ctx, token, []*jobs.Job{changed, back})
+		require.NoError(t, err)
+		entries, err := s.Ledger(ctx, "changed", 10)
+		require.NoError(t, err)
+		require.Equal(t, "schedule changed", entries[0].Reason)
+	})
+}
+
 // After a loss nothing is handed out before the nodes had time to say what they did; and what
 // may have been started and must not be twice, ends.
 func TestWhatWaitsSinceBeforeALoss(t *testing.T) {

@@ -125,7 +125,11 @@ func (s *Store) Commit(ctx context.Context, token string, decisions []jobs.Decis
 			return verdicts, fmt.Errorf("commit ticks: %w", err)
 		}
 		for i := range n {
-			verdicts = append(verdicts, decodeVerdict(values[1+2*i], values[2+2*i]))
+			v := decodeVerdict(values[1+2*i], values[2+2*i])
+			if v.Kind != jobs.VerdictEarly && v.Kind != jobs.VerdictBusy {
+				w.knows(millis(decisions[i].Until))
+			}
+			verdicts = append(verdicts, v)
 		}
 		w.saw(toInt(values[1+2*n]))
 		decisions = decisions[n:]

@@ -94,6 +94,11 @@ func (s *Store) Exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs.Ex
 			return reply, err
 		}
 	}
+	for i := range reply.Claims {
+		if at := reply.Claims[i].ScheduledAt; !at.IsZero() {
+			w.knows(millis(at))
+		}
+	}
 	// No command begins before the replicas know of its claim, and of all before it,
 	// and no result is forgotten here before they have it.
 	if conn != nil && len(req.Results)+len(reply.Claims) > 0 {

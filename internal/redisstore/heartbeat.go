@@ -41,10 +41,10 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 		return "", fmt.Errorf("heartbeat: %w", err)
 	}
 	v, _ := reply.([]any)
-	if len(v) != 5 {
+	if len(v) != 6 {
 		return "", fmt.Errorf("heartbeat: unexpected reply %v", reply)
 	}
-	if err := s.heard(w, toString(v[2]), toInt(v[3]), toInt(v[4])); err != nil {
+	if err := s.heard(w, toString(v[2]), toInt(v[3]), toInt(v[4]), toInt(v[5])); err != nil {
 		return "", fmt.Errorf("heartbeat: %w", err)
 	}
 	for _, digest := range strings.Fields(toString(v[1])) {

@@ -6,7 +6,7 @@
 --       if it has none, then field, value, ...
 -- Returns: {boot id of another live process with the same node name or "",
 --       missing schedule digests (space-separated), the value of :cluster, the number of the
---       last message, the epoch of the term}
+--       last message, the epoch of the term, TIME in ms}
 -- Uses: common
 local LIVE_MS = 6000
 local known = redis.call('ZSCORE', KEYS[2], ARGV[2])
@@ -31,4 +31,4 @@ if not cluster then
   redis.call('SET', KEYS[6], cluster)
 end
 local seq = tonumber(redis.call('GET', KEYS[5]) or '0')
-return { other, table.concat(missing, ' '), cluster, seq, tonumber(redis.call('HGET', KEYS[7], 'epoch') or '0') }
+return { other, table.concat(missing, ' '), cluster, seq, tonumber(redis.call('HGET', KEYS[7], 'epoch') or '0'), NOW }
