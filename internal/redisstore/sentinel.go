@@ -37,6 +37,8 @@ func (h *sentinelErrors) DialHook(next redis.DialHook) redis.DialHook {
 		case errors.Is(err, redis.Nil):
 			return nil, &Error{Op: "ask the sentinels", Class: Transient, Err: fmt.Errorf("no master %q", h.master),
 				Hint: "is the name after the address of the sentinels the one that they monitor?"}
+		case h.noSentinel(err) != nil:
+			return nil, h.noSentinel(err)
 		case ClassOf(err) == Down && !h.confirm(ctx, err):
 			return nil, notDown("connect to "+h.name(), err)
 		}
