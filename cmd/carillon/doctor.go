@@ -57,6 +57,7 @@ func (a *app) doctor(ctx context.Context, st store) error {
 		return fail(exitUsage, "%w", err)
 	}
 	findings, nothing := diagnose(p)
+	addressed(findings, addr)
 	ok := !slices.ContainsFunc(findings, func(f finding) bool { return f.Weight == problem })
 	v := doctorView{OK: ok, CheckedAt: utc(p.At), Redis: viewRedis(addr, p.Facts), Findings: findings, Checks: nothing}
 	if err := a.one(v, func(w io.Writer) error { return a.showDoctor(w, v) }); err != nil {
@@ -66,6 +67,22 @@ func (a *app) doctor(ctx context.Context, st store) error {
 		return ended(exitOther, "problems found")
 	}
 	return nil
+}
+
+// addressed makes the lines for redis-cli those for this Redis: without an address they
+// would mend the one on the host where somebody types them.
+func addressed(findings []finding, addr address) {
+	const bare = "redis-cli "
+	command, where := redisstore.CommandLine(addr.url)
+	for i, f := range findings {
+		if !strings.Contains(f.Mend, bare) {
+			continue
+		}
+		findings[i].Mend = strings.ReplaceAll(f.Mend, bare, command+" ")
+		if where != "" {
+			findings[i].Mend += " (" + where + ")"
+		}
+	}
 }
 
 func isThere(path string) bool {
