@@ -160,7 +160,7 @@ func (e *Elector) reign(run context.Context, c *candidacy, lead LeadFunc) error 
 	if run.Err() != nil || errors.Is(why, ErrYielded) {
 		level = slog.LevelInfo // as it was told to, or of its own will
 	}
-	log.Log(context.Background(), level, "no longer leading", "why", why, "after", time.Since(began).Round(time.Millisecond))
+	log.Log(context.Background(), level, "no longer leading", "why", sentence(run, why), "after", time.Since(began).Round(time.Millisecond))
 
 	if !done {
 		done = joined(returned, joinFor)
@@ -317,6 +317,20 @@ func leadReturned(err error) error {
 		return ErrReturned
 	}
 	return fmt.Errorf("%w: %w", ErrReturned, err)
+}
+
+// sentence says why a term is over to whoever reads the log.
+func sentence(run context.Context, why error) string {
+	switch {
+	case run.Err() != nil && errors.Is(why, context.Cause(run)):
+		return "this node stops"
+	case errors.Is(why, ErrFenced):
+		return "what it wrote was refused: the lock holds another token, or none"
+	case errors.Is(why, ErrLost):
+		return "its lock expired, was deleted, or holds another token"
+	default:
+		return strings.TrimPrefix(why.Error(), "leader: ")
+	}
 }
 
 // joined waits for lead to return, at most for d.

@@ -1,6 +1,7 @@
 package leader_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -246,6 +247,36 @@ func TestFailingLeadGivesWayToAnotherNode(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Why a term ended is one sentence, without the names of those who passed it on.
+func TestWhyATermEndedIsASentence(t *testing.T) {
+	fenced := fmt.Errorf("commit: %w", fmt.Errorf("commit ticks: %w", leader.ErrFenced))
+	for want, failure := range map[string]error{
+		"what it wrote was refused: the lock holds another token, or none": fenced,
+		"lead returned: boom": errors.New("boom"),
+		"lead returned":       nil,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := bubble(t)
+			var log bytes.Buffer
+			c.start("a", nodeOptions{log: slog.NewTextHandler(&log, nil), lead: func(context.Context, leader.Term) error { return failure }})
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			require.Contains(t, log.String(), `msg="no longer leading" epoch=`)
+			require.Contains(t, log.String(), `why="`+want+`" after=`)
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := bubble(t)
+		var log bytes.Buffer
+		n := c.start("a", nodeOptions{log: slog.NewTextHandler(&log, nil)})
+		c.next(time.Second)
+		n.stop(nil)
+		<-n.gone
+		synctest.Wait()
+		require.Contains(t, log.String(), `why="this node stops" after=`)
+	})
 }
 
 func TestFailingLeadOfTheOnlyNodeIsTriedAgain(t *testing.T) {
