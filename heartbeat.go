@@ -57,7 +57,7 @@ func (h *heartbeat) once(ctx context.Context) error {
 		Locks: n.store.LockList(), WaitReplicas: wait, Replicas: replicas,
 		NoLead: n.opts.NoLead || h.leaving.Load() || !hangs.IsZero(), Hangs: said, Pool: n.opts.Pool, Labels: n.opts.Labels, Routes: n.routes(n.Schedule())},
 		n.definitions.all())
-	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running(), Hangs: hangs, Replicas: replicas}
+	health := Health{Looked: time.Now(), Reached: n.Health().Reached, Running: h.exec.Running(), Hangs: hangs, Replicas: replicas, Foreign: n.strangers.foreign.Load()}
 	if err != nil && n.meter != nil {
 		n.meter.Failed("heartbeat")
 	}

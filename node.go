@@ -64,6 +64,9 @@ type Health struct {
 	// has; zero when it has. Such a node executes runs and leads no more: it wants a
 	// restart.
 	Hangs time.Time
+	// Foreign: the leader has a schedule without a job of this node's, so two fleets
+	// share the namespace by mistake, and nothing of this node's schedule happens.
+	Foreign bool
 }
 
 // Health says how the node is doing. The zero value before it is ready.

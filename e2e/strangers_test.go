@@ -22,6 +22,7 @@ func TestTwoFleetsInOneNamespace(t *testing.T) {
 	begin := f.adopted(1)
 	theirs := g.up("b-1", flags...)
 	theirs.says(patience, "two fleets share this namespace; this node takes no runs from its queues")
+	theirs.says(patience, `"foreign_fleet":true,"next":""`) // what will not happen is not announced
 	nodes[leader].says(patience, "its jobs do not run while this fleet lives")
 	pass(2 * time.Second)
 	assert.Equal(t, leader, f.leader(), "a greater revision of something else is not newer")

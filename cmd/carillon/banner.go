@@ -22,6 +22,7 @@ type standing struct {
 	slots     int
 	labels    string // of the node and its pool
 	schedule  *jobs.Schedule
+	foreign   bool // the leader's has no job of it, so nothing of it happens
 	now       time.Time
 }
 
@@ -42,6 +43,10 @@ func banner(s standing) []string {
 		add("labels", s.labels)
 	}
 	name := "next"
+	if s.foreign {
+		add(name, "nothing of this schedule: the leader's has no job in common with it; give one of the two fleets its own --namespace")
+		return lines
+	}
 	for _, k := range s.nextTicks() {
 		add(name, fmt.Sprintf("%s  %s  in %s", k.at.Format("2006-01-02 15:04:05 -07:00"), k.job, short(k.at.Sub(s.now))))
 		name = ""
@@ -87,6 +92,9 @@ type upcoming struct {
 }
 
 func (s standing) nextTicks() []upcoming {
+	if s.foreign {
+		return nil
+	}
 	var list []*jobs.Job
 	var sources []forecast.Source
 	for _, job := range s.schedule.Jobs {
@@ -111,6 +119,6 @@ func bannerAttrs(s standing) []any {
 		"version", s.version, "node", s.node, "redis", s.redis, "embedded", s.embedded, "namespace", s.namespace,
 		"leader", s.leader, "schedule", s.schedule.Path, "jobs", len(s.schedule.Jobs), "digest", s.schedule.Digest,
 		"zoneinfo", s.schedule.Zoneinfo,
-		"slots", s.slots, "labels", s.labels, "next", strings.Join(next, " "),
+		"slots", s.slots, "labels", s.labels, "foreign_fleet", s.foreign, "next", strings.Join(next, " "),
 	}
 }

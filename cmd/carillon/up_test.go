@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -46,6 +47,11 @@ jobs:
 	assert.Contains(t, banner(s)[2], "never leads")
 	sched.Zoneinfo = "host 2025b"
 	assert.Contains(t, banner(s)[4], "zones     host 2025b")
+	s.foreign = true
+	assert.Equal(t, "  next      nothing of this schedule: the leader's has no job in common with it; give one of the two fleets its own --namespace", banner(s)[6])
+	assert.Len(t, banner(s), 7, "no ticks that will not happen")
+	assert.NotContains(t, strings.Join(strings.Fields(fmt.Sprint(bannerAttrs(s)...)), " "), "hello@")
+	s.foreign = false
 	s.schedule = &jobs.Schedule{}
 	assert.Contains(t, banner(s)[5], "nothing is scheduled")
 }
