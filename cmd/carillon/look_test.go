@@ -127,6 +127,9 @@ func TestRemarksOnNodes(t *testing.T) {
 	assert.Equal(t, []string{
 		"the nodes run 2 revisions of one schedule: revision 8, x (b); revision 0, x (a): compare the files, or wait for a roll-out to end",
 	}, remarks([]jobs.Node{{Name: "a", Leader: true, Digest: "x"}, {Name: "b", Digest: "x", Revision: 8}}))
+	assert.Equal(t, []string{
+		"the nodes run 3 versions of the file, with 2 different schedules: revision 2, y (c); revision 2, z (d); revision 1, y (b): compare the files, or wait for a roll-out to end",
+	}, remarks([]jobs.Node{{Name: "b", Leader: true, Digest: "y", Revision: 1}, {Name: "c", Digest: "y", Revision: 2}, {Name: "d", Digest: "z", Revision: 2}}))
 	now := time.Now()
 	said := func(name, of string, ago time.Duration) jobs.Node {
 		return jobs.Node{Name: name, Silent: of, SilentAt: now.Add(-ago), SeenAt: now}

@@ -154,8 +154,11 @@ func scheduleRemark(nodes []jobs.Node) string {
 		parts = append(parts, fmt.Sprintf("%s (%s)", what, some(having[v])))
 	}
 	what := fmt.Sprintf("%d different schedules", len(digests))
-	if len(digests) == 1 {
+	switch {
+	case len(digests) == 1:
 		what = fmt.Sprintf("%d revisions of one schedule", len(revisions))
+	case len(having) > len(digests):
+		what = fmt.Sprintf("%d versions of the file, with %s", len(having), what)
 	}
 	return "the nodes run " + what + ": " + strings.Join(parts, "; ") + ": compare the files, or wait for a roll-out to end"
 }

@@ -57,8 +57,31 @@ func (a *app) runs(ctx context.Context, o runsOptions) error {
 		if err != nil {
 			return err
 		}
+		if len(runs) == 0 && o.job != "" {
+			if err := a.everRan(ctx, st, o.job); err != nil {
+				return err
+			}
+		}
 		return outputFailed(a.showRuns(runs))
 	})
+}
+
+// everRan refuses the name of a job that neither the file nor the store has: one that left
+// the schedule has its runs and its ledger yet.
+func (a *app) everRan(ctx context.Context, st store, job string) error {
+	unknown := a.knownJob(job)
+	if unknown == nil {
+		return nil
+	}
+	runs, err := st.Runs(ctx, runFilter{Job: job, Limit: 1})
+	if err != nil || len(runs) > 0 {
+		return err
+	}
+	ticks, err := st.Ledger(ctx, job, 1)
+	if err != nil || len(ticks) > 0 {
+		return err
+	}
+	return unknown
 }
 
 func (a *app) showRuns(runs []jobs.Run) error {

@@ -55,7 +55,15 @@ so does a change of it.`,
   carillon up --pool gpu --label zone=eu --label disk=ssd
   carillon up --redis 10.0.0.5 --lock-redis 10.0.1.1 --lock-redis 10.0.1.2 --lock-redis 10.0.1.3`,
 		args: noArgs,
-		run:  func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), o) },
+		run: func(cmd *cobra.Command, _ []string) error {
+			// Zero stands for the default in what follows. Who writes it means something else.
+			for _, name := range []string{"slots", "leader-grace"} {
+				if given := cmd.Flags().Lookup(name); given.Changed && (given.Value.String() == "0" || given.Value.String() == "0s") {
+					return fail(exitUsage, "--%s 0: expected more than 0, or leave the flag out for the default", name).at(cmd)
+				}
+			}
+			return a.up(cmd.Context(), o)
+		},
 	})
 	f := cmd.Flags()
 	f.StringVar(&o.node, "node", "", "`NAME` of this node, unique in the fleet (default: host name and process id)")
@@ -126,8 +134,10 @@ func (o *upOptions) check() error {
 		return bad("--slots %d: expected 1 to %d", o.slots, maxSlots)
 	case o.leaderTTL < minLeaderTTL:
 		return bad("--leader-ttl %s: expected at least %s", o.leaderTTL, minLeaderTTL)
-	case o.grace != 0 && o.grace < max(minGrace, o.leaderTTL):
-		return bad("--leader-grace %s: expected at least %s, and the leader TTL, %s", o.grace, minGrace, o.leaderTTL)
+	case o.grace != 0 && o.grace < minGrace:
+		return bad("--leader-grace %s: expected at least %s", o.grace, minGrace)
+	case o.grace != 0 && o.grace < o.leaderTTL:
+		return bad("--leader-grace %s is shorter than --leader-ttl, which is %s: expected at least as much, or a shorter --leader-ttl", o.grace, o.leaderTTL)
 	case o.lease < minLease:
 		return bad("--lease %s: expected at least %s", o.lease, minLease)
 	case o.replicas < 0 || o.replicas > 100:
@@ -318,7 +328,7 @@ func (a *app) introduce(ctx context.Context, node *carillon.Node, o upOptions, l
 	s := standing{
 		version: carillon.Version(), node: status.Node, redis: status.Redis, embedded: status.Embedded, serving: status.Serving,
 		namespace: a.namespace(), leader: awaitLeader(ctx, node), noLead: o.noLead,
-		slots: o.slots, labels: o.labelWords(), schedule: node.Schedule(), now: a.now(),
+		slots: o.slots, labels: o.labelWords(), schedule: node.Schedule(), foreign: node.Health().Foreign, now: a.now(),
 	}
 	if o.log == logJSON {
 		log.Info("up", bannerAttrs(s)...)
