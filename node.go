@@ -255,8 +255,10 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	exec := executor.New(executes, executor.Config{Node: n.opts.Node, Boot: n.boot, Slots: n.opts.Slots, Lease: n.opts.Lease,
 		Drain: n.opts.Drain, Definition: n.definitions.find, Actions: actions, Logger: n.log})
 	sched := scheduler.New(decides, scheduler.Config{Schedule: n.definitions.current(), Lease: n.opts.Lease, Logger: n.log})
+	beat := &heartbeat{node: n, exec: exec, now: make(chan struct{}, 1)}
 	n.store.OnAmnesia(func(ctx context.Context, life jobs.StoreLife, tell func(context.Context, []jobs.Held) ([]jobs.HeldAnswer, error)) error {
 		defer func() { sched.Reload(n.definitions.current()) }() // a leader who still rules starts the cursors anew
+		defer beat.soon()                                        // Redis has forgotten that this node lives
 		return exec.Relive(ctx, life, tell)
 	})
 	n.serve(n.definitions.current())
@@ -264,7 +266,6 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 		n.elector = leader.New(n.store, leader.Config{Node: n.opts.Node, Boot: n.boot, TTL: n.opts.LeaderTTL, Logger: n.log,
 			Quorum: n.store.Quorum(), Yield: n.yield()})
 	}
-	beat := &heartbeat{node: n, exec: exec, now: make(chan struct{}, 1)}
 	if err := n.patiently(ctx, func() error { return beat.once(ctx) }); err != nil {
 		if ctx.Err() != nil {
 			return nil

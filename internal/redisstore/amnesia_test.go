@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -124,6 +125,47 @@ func amnesias(t *testing.T, s *Store) func() []jobs.Event {
 		defer mu.Unlock()
 		return append([]jobs.Event(nil), list...)
 	}
+}
+
+// Old heartbeats in an old snapshot are no proof that nodes are gone: whoever lives gets
+// the time to say so. Who does not is reported then.
+func TestNoNodeIsGoneRightAfterALoss(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s, lives, dead := f.node("s"), f.node("lives"), f.node("dead")
+		heard := hear(t, s)
+		token := lead(t, s)
+		for _, n := range []*Store{s, lives, dead} {
+			beats(t, n)
+		}
+		long := float64(s.Now().Add(-time.Minute).UnixMilli())
+		for _, n := range []*Store{s, lives, dead} {
+			require.NoError(t, s.cmd.ZAdd(ctx, s.keys.nodes(), redis.Z{Score: long, Member: n.opts.Node}).Err())
+		}
+		restore := snapshot(t, s)
+		require.NoError(t, s.Announce(ctx, jobs.Event{Type: jobs.EventReloaded, Node: "s"})) // what is lost
+		beats(t, s)
+		restore()
+
+		sweep(t, s, token)
+		require.EqualValues(t, 2, lifeOf(t, s).Number, "the loss was noticed")
+		require.NotContains(t, heard(), string(jobs.EventNodeDown))
+		require.ElementsMatch(t, []string{"dead", "lives", "s"}, s.cmd.ZRange(ctx, s.keys.nodes(), 0, -1).Val(), "nobody is gone yet")
+		beats(t, s)
+		beats(t, lives)
+		since := func(ago time.Duration) { // when the loss was, as the store has it
+			life := lifeOf(t, s)
+			require.NoError(t, s.cmd.Set(ctx, s.keys.cluster(), fmt.Sprintf("%s %d %d done %s %d %d %d %s", life.ID, life.Number,
+				s.Now().Add(-ago).UnixMilli(), life.Kind, life.Heard.UnixMilli(), life.Before, life.After, life.Node), 0).Err())
+		}
+		since(nodeLive - 2*time.Second)
+		sweep(t, s, token)
+		require.Len(t, s.cmd.ZRange(ctx, s.keys.nodes(), 0, -1).Val(), 3)
+		since(nodeLive + time.Second)
+		sweep(t, s, token)
+		require.ElementsMatch(t, []string{"s", "lives"}, s.cmd.ZRange(ctx, s.keys.nodes(), 0, -1).Val())
+		require.Eventually(t, func() bool { return slices.Contains(heard(), string(jobs.EventNodeDown)) }, 10*time.Second, 10*time.Millisecond)
+	})
 }
 
 // However many nodes notice a loss, it is reported once; and who comes afterwards has

@@ -98,8 +98,10 @@ local function lives(boot)
   return false
 end
 
--- A node that stopped its heartbeat without a word.
-local silent = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', NOW - LIVE_MS)
+-- A node that stopped its heartbeat without a word. What it said of late may have been lost with the rest:
+-- after a loss everybody has the time again.
+local silent = {}
+if NOW - LIVE_MS >= since_loss() then silent = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', NOW - LIVE_MS) end
 for _, name in ipairs(silent) do
   events[#events + 1] = '{"type":"node_down","node":"' .. name .. '","reason":"no heartbeat"}'
 end
