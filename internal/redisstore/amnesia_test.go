@@ -639,6 +639,62 @@ func TestRunningRunsAreMadeAnew(t *testing.T) {
 	})
 }
 
+// An attempt that was given back before it began has lent its number to the next one. Where the store
+// still has the first, the end of the second counts.
+func TestAnEndOutranksAnAttemptThatWasGivenBack(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		a, b := f.node("n1"), f.node("n2")
+		j := job("j")
+		beats(t, a, j)
+		beats(t, b, j)
+		id := trigger(t, a, j, "x")
+		first := claimOne(t, a)
+		beats(t, b, j)
+		old := snapshot(t, a)
+		err := a.Release(ctx, []jobs.Release{{RunID: id, Token: first.Token, Kind: jobs.ReleaseUnstarted, Reason: "late"}})
+		require.NoError(t, err)
+		second := claimOne(t, b)
+		require.Equal(t, first.Attempt, second.Attempt)
+		result := jobs.Result{RunID: id, Token: second.Token, Status: jobs.Succeeded}
+		require.Equal(t, []jobs.FinishAnswer{jobs.FinishOK}, finish(t, b, result))
+		old()
+		got := recallAll(b, jobs.Held{RunID: id, Token: second.Token, Attempt: second.Attempt, Result: &result})
+		beats(t, b, j)
+		require.Equal(t, []jobs.HeldAnswer{jobs.HeldOK}, *got)
+		run, err := a.Run(ctx, id)
+		require.NoError(t, err)
+		require.Equal(t, jobs.Succeeded, run.Status)
+	})
+}
+
+// A run of a job that has another name by now is made anew under that.
+func TestARunOfARenamedJobIsMadeAnew(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		j := job("old")
+		beats(t, s, j)
+		trigger(t, s, j, "before")
+		now := job("new")
+		now.RenamedFrom = "old"
+		require.NoError(t, s.Rename(ctx, lead(t, s), &jobs.Schedule{Jobs: []*jobs.Job{now}}))
+		beats(t, s, j)
+		require.Len(t, claim(t, s, 1), 1)
+		snap := snapshot(t, s)
+		trigger(t, s, j, "x")
+		c := claimOne(t, s)
+		got := recallAll(s, heldBy(c, j))
+		snap()
+		beats(t, s, j)
+		require.Equal(t, []jobs.HeldAnswer{jobs.HeldOK}, *got)
+		require.Zero(t, s.cmd.Exists(ctx, s.keys.active("old")).Val())
+		require.True(t, s.cmd.SIsMember(ctx, s.keys.active("new"), c.RunID).Val())
+		require.Equal(t, []jobs.FinishAnswer{jobs.FinishOK}, finish(t, s, jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Succeeded}))
+		require.False(t, s.cmd.SIsMember(ctx, s.keys.active("new"), c.RunID).Val())
+	})
+}
+
 // What the store knows more of than the node is left alone; what it knows less of is not.
 func TestWhoKnowsMoreOfARun(t *testing.T) {
 	engines(t, func(t *testing.T, f *fleet) {

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -81,6 +82,81 @@ func TestARunThatRedisLostIsInNobodysWay(t *testing.T) {
 			})
 		})
 	}
+}
+
+// It does not come back as a shadow either, when another one begins to wait: nothing is written
+// to what is gone.
+func TestARunThatRedisLostIsNotWaitedFor(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		j := job("j")
+		gone := trigger(t, s, j, "gone")
+		runs := trigger(t, s, j, "runs")
+		evict(t, s, gone)
+		c := claim(t, s, 5)
+		require.Len(t, c, 1)
+		j.Overlap = jobs.OverlapQueue // now it is another one
+		_, err := s.Trigger(ctx, jobs.TriggerRequest{Job: j, Unique: "waits"})
+		require.NoError(t, err)
+		require.NoError(t, s.cmd.SAdd(ctx, s.keys.active("j"), gone).Err())
+		j.Overlap = jobs.OverlapReplace
+		_, err = s.Trigger(ctx, jobs.TriggerRequest{Job: j, Unique: "instead"})
+		require.NoError(t, err)
+		require.Zero(t, s.cmd.Exists(ctx, s.keys.run(gone)).Val())
+		finishOne(t, s, c[0], jobs.Canceled, "", "")
+		require.Equal(t, runs, c[0].RunID)
+		require.Equal(t, "j@manual-instead", claimOne(t, s).RunID)
+	})
+}
+
+// Where a limit counts runs, those that are gone do not count.
+func TestARunThatRedisLostIsNotCounted(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		s := f.node("n1")
+		for i := range 20 {
+			j := job(fmt.Sprintf("j%d", i))
+			j.MaxRunning = 2
+			trigger(t, s, j, "a")
+			evict(t, s, trigger(t, s, j, "b"))
+			trigger(t, s, j, "c")
+			reply, err := s.Trigger(context.Background(), jobs.TriggerRequest{Job: j, Unique: "d"})
+			require.NoError(t, err)
+			require.Equal(t, "overlap: max_running is 2", reply.Why)
+		}
+	})
+}
+
+// However many they are, no call takes long over them.
+func TestManyRunsThatRedisLostLeaveBitByBit(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		skip, group, many := job("j"), job("k"), job("l")
+		skip.Overlap = jobs.OverlapSkip
+		group.Overlap, group.Group, group.GroupLimit = jobs.OverlapQueue, "g", 2
+		many.MaxRunning = 1000
+		const lost = 12000
+		for j, set := range map[*jobs.Job]string{skip: s.keys.active("j"), group: s.keys.prefix + "group:g", many: s.keys.active("l")} {
+			for i := 0; i < lost; i += 1000 {
+				ids := make([]any, 1000)
+				for n := range ids {
+					ids[n] = fmt.Sprintf("%s@manual-%d", j.Name, i+n)
+				}
+				require.NoError(t, s.cmd.SAdd(ctx, set, ids...).Err())
+			}
+			for n, begun := 0, false; !begun; n++ {
+				require.Less(t, n, 10, j.Name)
+				before := s.cmd.SCard(ctx, set).Val()
+				_, err := s.Trigger(ctx, jobs.TriggerRequest{Job: j, Unique: fmt.Sprintf("new%d", n)})
+				require.NoError(t, err)
+				begun = len(claim(t, s, 1)) == 1
+				after := s.cmd.SCard(ctx, set).Val()
+				require.LessOrEqual(t, before-after, int64(10000), j.Name) // twice, with a group
+				require.True(t, begun || after < before, "%s: %d of %d", j.Name, after, before)
+			}
+		}
+	})
 }
 
 // A tick that meets a run of which nothing is left but its id.

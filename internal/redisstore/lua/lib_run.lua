@@ -90,25 +90,38 @@ local function queued_event(job, id, tick)
   return '{"type":"queued","job":"' .. job .. '","run":"' .. id .. '"' .. at .. '}'
 end
 
--- member(set): an unfinished run of the set, or false. One whose hash is gone (thrown
--- away by Redis, deleted by hand) never ends any more: it leaves the set.
-local function member(set)
-  local id = redis.call('SRANDMEMBER', set)
-  while id and redis.call('EXISTS', P .. 'run:' .. id) == 0 do
-    redis.call('SREM', set, id)
-    id = redis.call('SRANDMEMBER', set)
+-- known(id): whether Redis has that run. One whose hash is gone (thrown away by Redis,
+-- deleted by hand) never ends any more: it is in nobody's way.
+local function known(id) return redis.call('HEXISTS', P .. 'run:' .. id, 'status') == 1 end
+
+-- full(set, limit): an unfinished run of the set when it has that many, else nil. Of a high
+-- limit some are looked at. Runs that are gone leave the set, so many of them in one call; while
+-- there are more, one of them is the answer.
+local SOME, WEED, ROUNDS = 50, 500, 10
+local function full(set, limit)
+  local enough = math.min(limit, SOME)
+  local ask, way = enough, nil
+  for _ = 1, ROUNDS do
+    local n, gone = 0, {}
+    local ids = redis.call('SRANDMEMBER', set, ask)
+    for _, id in ipairs(ids) do
+      way = id
+      if known(id) then n = n + 1 else gone[#gone + 1] = id end
+      if n == enough and #gone == 0 then break end
+    end
+    if #gone > 0 then redis.call('SREM', set, unpack(gone)) end
+    if n < enough and (#gone == 0 or #ids < ask) then return nil end
+    if #gone == 0 then
+      if limit > enough and redis.call('SCARD', set) < limit then return nil end
+      return way
+    end
+    ask = WEED
   end
-  return id
+  return way
 end
 
--- full(set, limit): a run of the set when there are that many, else nil.
-local function full(set, limit)
-  while redis.call('SCARD', set) >= limit do
-    local id = redis.call('SRANDMEMBER', set)
-    if redis.call('EXISTS', P .. 'run:' .. id) == 1 then return id end
-    redis.call('SREM', set, id)
-  end
-end
+-- member(set): an unfinished run of the set, or nil.
+local function member(set) return full(set, 1) end
 
 -- in_the_way(spec, active): the unfinished run that keeps a new one of the job
 -- from starting now, and why; nil when there is none.
@@ -154,7 +167,7 @@ local function admit(id, spec, trigger, more, events, tick)
     table.sort(older)
     for _, other in ipairs(older) do
       -- It may have been made when the job was another one and nobody waited for its end.
-      redis.call('HSET', P .. 'run:' .. other, 'linked', 1, 'more', 1)
+      if known(other) then redis.call('HSET', P .. 'run:' .. other, 'linked', 1, 'more', 1) end
     end
     if held then redis.call('RPOP', waiting) end -- its turn is the new run's
     redis.call('SADD', active, id)
@@ -236,7 +249,7 @@ promote = function(job)
     local others = redis.call('SCARD', active) - 1 -- itself is one of them
     if others > MANY then return end
     for _, other in ipairs(others > 0 and redis.call('SMEMBERS', active) or {}) do
-      if other ~= id and redis.call('EXISTS', P .. 'run:' .. other) == 1 then return end
+      if other ~= id and known(other) then return end
     end
     if h[4] then
       if full(P .. 'group:' .. h[4], tonumber(h[5])) then return end

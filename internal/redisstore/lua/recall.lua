@@ -18,10 +18,11 @@ local fresh = loss > 0 and NOW < loss + RECALL_MS
 local reply, leases, events = {}, {}, {}
 local FORWARD = { queued = true, retrying = true, running = true }
 
--- older(status, ...): whether the store knows less of the run than the node. over: the node has
--- seen the attempt end for good, so that what the sweep made of its lease does not count.
+-- older(status, ...): whether the store knows less of the run than the node. over: the store has
+-- accepted from the node that the attempt ended for good. So what the sweep made of its lease does not
+-- count, nor one by that number that was given back before it began.
 local function older(status, token, attempt, n, undoing, over)
-  if over and attempt == n and (status == 'queued' or status == 'retrying') then return true end
+  if over and FORWARD[status] and attempt <= n then return true end
   local ours = token and string.sub(token, 1, #boot + 1) == boot .. ':'
   if undoing then
     return FORWARD[status] and attempt <= n or status == 'rolling_back' and (token == '' or ours)
@@ -29,9 +30,9 @@ local function older(status, token, attempt, n, undoing, over)
   return FORWARD[status] and attempt < n or status == 'running' and attempt == n and ours
 end
 
--- anew(id, m): the run as it was made once.
+-- anew(id, m): the run as it was made once. Returns its job.
 local function anew(id, m)
-  local spec, more = spec_of(m.spec, 1), {}
+  local spec, more = settle(spec_of(m.spec, 1)), {}
   for _, field in ipairs({ 'scheduled_at', 'params', 'up_job', 'up_run', 'up_status', 'up_error' }) do
     if m[field] then
       more[#more + 1] = field
@@ -46,6 +47,7 @@ local function anew(id, m)
   end
   redis.call('SADD', active, id)
   if spec.group ~= '' then redis.call('SADD', P .. 'group:' .. spec.group, id) end
+  return spec.job
 end
 
 -- turn(id): a run that waited for its turn has had it.
@@ -88,10 +90,10 @@ for i = 0, n - 1 do
   if not h[1] then
     reply[i + 1] = 'gone'
     held = fresh and m.spec ~= nil
-    if held then anew(id, m) end
+    if held then h[4] = anew(id, m) end
   else
     reply[i + 1] = 'other'
-    held = loss > 0 and (h[1] == as and h[2] == token or older(h[1], h[2], tonumber(h[3]), attempt, undoing, m.over))
+    held = loss > 0 and (h[1] == as and h[2] == token or older(h[1], h[2], tonumber(h[3] or '0'), attempt, undoing, m.over))
   end
   if held then
     reply[i + 1] = 'held'
@@ -101,7 +103,7 @@ for i = 0, n - 1 do
     if h[1] ~= as or h[2] ~= token then
       redis.call('HSET', key, 'status', as, 'attempt', attempt, 'node', node, 'token', token, 'renewed', '', 'started_at', NOW - m.started)
       redis.call('HDEL', key, 'parked_at', 'retry_at', 'waits', 'exit_code', 'ended')
-      local job = h[4] or string.match(id, '^[^@]+')
+      local job = h[4]
       if undoing then
         events[#events + 1] = '{"type":"rolling_back","job":"' .. job .. '","run":"' .. id .. '","error":' .. cjson.encode(m.failure or '') .. '}'
       else

@@ -42,7 +42,7 @@ local function take(set, into, to)
   end
   budget = budget - #ids
   for _, id in ipairs(ids) do
-    if redis.call('HEXISTS', P .. 'run:' .. id, 'status') == 1 then
+    if known(id) then
       redis.call('HSET', P .. 'run:' .. id, 'job', to, 'more', 1)
       redis.call('SADD', into, id)
     end
@@ -56,7 +56,7 @@ local function wait_on(from, to)
   local id = redis.call('LPOP', P .. 'waiting:' .. from)
   if not id then return end
   local key, active = P .. 'run:' .. id, P .. 'active:' .. to
-  if redis.call('HEXISTS', key, 'status') == 0 then return end
+  if not known(id) then return end
   redis.call('HSET', key, 'job', to, 'more', 1, 'linked', 1)
   redis.call('SREM', P .. 'active:' .. from, id)
   redis.call('SADD', active, id)
@@ -71,7 +71,7 @@ local function wait_on(from, to)
   redis.call('LPUSH', P .. 'waiting:' .. to, id)
   if turn then redis.call('ZADD', P .. 'groupwait:' .. group, 'NX', turn, to) end
   for _, before in ipairs(redis.call('SMEMBERS', active)) do
-    redis.call('HSET', P .. 'run:' .. before, 'linked', 1, 'more', 1) -- their ends concern it
+    if known(before) then redis.call('HSET', P .. 'run:' .. before, 'linked', 1, 'more', 1) end -- their ends concern it
   end
   promote(to)
 end
@@ -110,7 +110,7 @@ local function move(from, to)
     return
   end
   for _, node in ipairs(sets) do take(P .. 'active:' .. from .. node, P .. 'active:' .. to .. node, to) end
-  local known = unfinished > 0 or cursor_of(from) or redis.call('EXISTS', P .. 'history:' .. from, P .. 'ledger:' .. from) > 0
+  local told = unfinished > 0 or cursor_of(from) or redis.call('EXISTS', P .. 'history:' .. from, P .. 'ledger:' .. from) > 0
   if unfinished > most then return end -- the rest of them first, then what they are in the way of
   wait_on(from, to)
   decided(from, to)
@@ -166,7 +166,7 @@ local function move(from, to)
     local name, since = string.match(all[i + 1], '^(%S+) (%d+)$')
     if name == from and all[i] ~= to then redis.call('HSET', KEYS[4], all[i], to .. ' ' .. since) end
   end
-  if not known then return end -- a new Redis: there is nothing to tell
+  if not told then return end -- a new Redis: there is nothing to tell
   events[#events + 1] = '{"type":"renamed","job":"' .. to .. '","reason":"was ' .. from .. '"}'
 end
 
