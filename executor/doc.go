@@ -85,8 +85,10 @@
 //	9/10  KILL to the group; the watcher does the same from outside
 //	1     only now may the sweep hand the run to another node
 //
-// While an error proves that Redis itself is down, nobody else can take the run
-// either, so the count starts again and the job runs on.
+// While Redis itself says that it serves nobody (it loads its data, it cannot write its
+// disk), nobody else can take the run either, so the count starts again and the job runs
+// on. That connections are refused says nothing of the kind: it may be us alone whom a
+// firewall or a proxy in between refuses.
 //
 // A job with "on_lost: keep" has no 2/3 and no 9/10: its attempt goes on, and is
 // renewed again, until the answer is that the run is another's; then it still goes
@@ -119,8 +121,10 @@
 //	the node is stopped (SIGSTOP) the watcher kills at 9/10 of the lease
 //	the node is told to stop      no more claims; running jobs get the drain time;
 //	                              what is left is ended and given back at once
-//	Redis is refused or loading   jobs run on; results wait and are delivered
-//	Redis does not answer         jobs run on until 2/3 of the lease, then end
+//	Redis loads, or its disk is   jobs run on; results wait and are delivered
+//	full
+//	Redis does not answer, or     jobs run on until 2/3 of the lease, then end and are
+//	refuses connections           given back when it is there again
 //	a reply is lost               the same request again: the same claims, the
 //	                              same answers
 //	another attempt has the run   ours is killed; its result would be refused

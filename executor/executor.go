@@ -44,11 +44,11 @@ type Executor struct {
 	releases sync.WaitGroup
 	keptRuns atomic.Int64 // could not be given back before the end
 
-	// Since when Redis was down at every renewal; zero: it was not. Leases stand still
-	// only after a fifth of a lease of that: a Redis that was away for less than a sixth
-	// may have escaped the leader, who then takes runs when their leases say so. One
-	// renewal is under way at a time, and only that touches it.
-	refused time.Time
+	// Since when Redis has said at every renewal that it serves nobody; zero: it has not.
+	// Leases stand still only after a fifth of a lease of that: less than a sixth may have
+	// escaped the leader, who then takes runs when their leases say so. One renewal is
+	// under way at a time, and only that touches it.
+	idle time.Time
 }
 
 // New builds an executor. It starts nothing.
@@ -274,13 +274,17 @@ func (e *Executor) start(c jobs.Claim, sent time.Time) bool {
 	return true
 }
 
+// giveBackFor is how long a release is tried: longer than most Redises are away, since
+// one that is delivered lets the run start again a lease sooner than the sweep would.
+const giveBackFor = 10 * time.Minute
+
 // giveBack releases a run without holding up its caller. A release that cannot
 // be delivered is made good by the lease.
 func (e *Executor) giveBack(a *attempt, r jobs.Release) {
 	e.board.give(a)
 	e.releases.Go(func() {
 		defer e.board.gave(r.Token)
-		for try := 0; ; try++ {
+		for began := time.Now(); ; {
 			failpoint.Hit(failpoint.BeforeRelease)
 			err := e.store.Release(e.work, []jobs.Release{r})
 			if err == nil {
@@ -292,7 +296,7 @@ func (e *Executor) giveBack(a *attempt, r jobs.Release) {
 				return
 			}
 			e.complain.warn("a run could not be given back yet", "run", r.RunID, "error", err)
-			if try == 5 && !e.store.Down(err) {
+			if time.Since(began) > giveBackFor {
 				return
 			}
 			pause(e.work.Done(), time.Second)

@@ -17,7 +17,10 @@ import (
 	"carillon/jobs"
 )
 
-var errDown = errors.New("connection refused")
+var (
+	errLoading = errors.New("LOADING Redis is loading the dataset in memory")
+	errRefused = errors.New("connection refused")
+)
 
 // fakeStore is a queue, leases and results in memory. fail, when set, decides
 // what goes wrong with a call; carried says whether the call is carried out all
@@ -170,7 +173,9 @@ func (s *fakeStore) AppendLog(_ context.Context, _ string, add []jobs.LogChunk, 
 	return ids, nil
 }
 
-func (s *fakeStore) Down(err error) bool { return errors.Is(err, errDown) }
+func (s *fakeStore) ServesNobody(_ context.Context, err error) bool {
+	return errors.Is(err, errLoading)
+}
 
 func (s *fakeStore) push(c jobs.Claim) {
 	s.mu.Lock()
@@ -331,7 +336,7 @@ func TestResultsOutliveAnOutage(t *testing.T) {
 			return nil
 		})
 		time.Sleep(time.Second)
-		store.set(func(string) (error, bool) { return errDown, false })
+		store.set(func(string) (error, bool) { return errRefused, false })
 		time.Sleep(10 * time.Minute)
 		r, rel := store.snapshot()
 		require.Empty(t, r)
@@ -346,9 +351,9 @@ func TestResultsOutliveAnOutage(t *testing.T) {
 	})
 }
 
-// Redis is provably down for ten minutes: nobody else can take the run, so it
+// Redis loads its data for ten minutes: nobody else can take the run, so it
 // goes on.
-func TestARunningJobSurvivesARedisThatIsDown(t *testing.T) {
+func TestARunningJobSurvivesARedisThatLoads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore(claimOf(1))
 		h := start(store, 1, func(ctx context.Context, _ Attempt, _ io.Writer) error {
@@ -360,7 +365,7 @@ func TestARunningJobSurvivesARedisThatIsDown(t *testing.T) {
 			}
 		})
 		time.Sleep(time.Second)
-		store.set(func(op string) (error, bool) { return errDown, false })
+		store.set(func(op string) (error, bool) { return errLoading, false })
 		time.Sleep(9 * time.Minute)
 		store.set(nil)
 		time.Sleep(2 * time.Minute)
@@ -371,7 +376,7 @@ func TestARunningJobSurvivesARedisThatIsDown(t *testing.T) {
 	})
 }
 
-// One refusal proves nothing about the time before it, nor that the leader noticed: a
+// One answer that it loads proves nothing about the time before it, nor that the leader noticed: a
 // Redis that restarts is away for less than what breaks the leader's record. Found by the
 // simulation.
 func TestAShortOutageDoesNotMoveALease(t *testing.T) {
@@ -390,7 +395,7 @@ func TestAShortOutageDoesNotMoveALease(t *testing.T) {
 			case op != "renew":
 				return nil, false
 			case age > 15*time.Second && age < 17*time.Second:
-				return errDown, false
+				return errLoading, false
 			}
 			return errors.New("i/o timeout"), false
 		})
@@ -401,36 +406,39 @@ func TestAShortOutageDoesNotMoveALease(t *testing.T) {
 	})
 }
 
-// A node that hears nothing cannot know whether another took the run: it ends its
-// attempt before the lease is over.
+// A node that hears nothing, or is refused, cannot know whether another took the run: it
+// ends its attempt before the lease is over.
 func TestACutOffNodeEndsItsRunsBeforeTheLease(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newFakeStore(claimOf(1))
-		ended := make(chan time.Time, 1)
-		h := start(store, 1, func(ctx context.Context, _ Attempt, _ io.Writer) error {
-			<-ctx.Done()
-			require.ErrorIs(t, context.Cause(ctx), ErrLeaseLost)
-			ended <- time.Now()
-			return context.Cause(ctx)
+	for name, failure := range map[string]error{"no answer": errors.New("i/o timeout"), "refused": errRefused} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newFakeStore(claimOf(1))
+				ended := make(chan time.Time, 1)
+				h := start(store, 1, func(ctx context.Context, _ Attempt, _ io.Writer) error {
+					<-ctx.Done()
+					require.ErrorIs(t, context.Cause(ctx), ErrLeaseLost)
+					ended <- time.Now()
+					return context.Cause(ctx)
+				})
+				synctest.Wait()
+				claimed := time.Now()
+				store.set(func(string) (error, bool) { return failure, false })
+				at := (<-ended).Sub(claimed)
+				require.GreaterOrEqual(t, at, 20*time.Second, "two thirds of the lease")
+				require.Less(t, at, 22*time.Second)
+
+				time.Sleep(5 * time.Minute)
+				store.set(nil)
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				r, rel := store.snapshot()
+				require.Empty(t, r, "this is not a failure of the job")
+				require.Len(t, rel, 1, "given back as soon as there is an answer")
+				require.Equal(t, jobs.ReleaseStarted, rel[0].Kind)
+				h.end(t)
+			})
 		})
-		claimed := time.Now()
-		store.set(func(op string) (error, bool) {
-			if op == "renew" {
-				return errors.New("i/o timeout"), false
-			}
-			return nil, false
-		})
-		at := (<-ended).Sub(claimed)
-		require.GreaterOrEqual(t, at, 20*time.Second, "two thirds of the lease")
-		require.Less(t, at, 22*time.Second)
-		time.Sleep(time.Second)
-		synctest.Wait()
-		r, rel := store.snapshot()
-		require.Empty(t, r, "this is not a failure of the job")
-		require.Len(t, rel, 1)
-		require.Equal(t, jobs.ReleaseStarted, rel[0].Kind)
-		h.end(t)
-	})
+	}
 }
 
 func TestASupersededAttemptIsEnded(t *testing.T) {
@@ -554,7 +562,7 @@ func TestAnIdleNodeStopsSoonWithoutRedisToo(t *testing.T) {
 		store := newFakeStore()
 		h := start(store, 2, nil)
 		time.Sleep(time.Second)
-		store.set(func(string) (error, bool) { return errDown, false })
+		store.set(func(string) (error, bool) { return errRefused, false })
 		time.Sleep(time.Minute)
 		stopped := time.Now()
 		h.end(t)

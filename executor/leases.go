@@ -115,23 +115,23 @@ func (e *Executor) renew(ctx context.Context, due []*attempt) {
 	if err != nil {
 		switch {
 		case ctx.Err() != nil:
-		case e.store.Down(err):
-			// Nobody else can take these runs while Redis itself is down, and the sweep
-			// waits a whole lease after it is back.
-			if now := time.Now(); e.refused.IsZero() {
-				e.refused = now
-			} else if now.Sub(e.refused) > e.cfg.Lease/5 {
-				e.refused = time.Time{} // each time it is proven anew
+		case e.store.ServesNobody(timed, err):
+			// The sweep waits a whole lease after Redis is back, if the leader noticed:
+			// it asks more often than this.
+			if now := time.Now(); e.idle.IsZero() {
+				e.idle = now
+			} else if now.Sub(e.idle) > e.cfg.Lease/5 {
+				e.idle = time.Time{} // each time it is proven anew
 				e.extend(due, now)
 			}
-			e.complain.warn("Redis is down: running jobs go on, and their leases stand still", "runs", len(due), "error", err)
+			e.complain.warn("Redis serves nobody: running jobs go on, and their leases stand still", "runs", len(due), "error", err)
 		default:
-			e.refused = time.Time{}
+			e.idle = time.Time{}
 			e.complain.warn("leases could not be renewed; their runs go on until two thirds of the lease are over", "runs", len(due), "error", err)
 		}
 		return
 	}
-	e.refused = time.Time{}
+	e.idle = time.Time{}
 	kept := due[:0]
 	for i, a := range due {
 		switch answers[i] {

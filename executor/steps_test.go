@@ -413,7 +413,7 @@ func TestAnUndoIsSaidUntilItIsHeard(t *testing.T) {
 		d := &diary{}
 		store.fail = func(op string) (error, bool) {
 			if op == "undone" && time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) < 5*time.Minute {
-				return errDown, false
+				return errRefused, false
 			}
 			return nil, false
 		}

@@ -30,7 +30,7 @@ type Store interface {
 	// Cancels are the ids of runs that somebody called off, wherever they are. One
 	// that gets lost is made good by the answer to the next renewal.
 	Cancels() <-chan string
-	// Down reports whether err proves that Redis itself is not serving, so that
-	// nobody else can take a run away either.
-	Down(err error) bool
+	// ServesNobody reports whether err proves that nobody else can take a run away
+	// either: Redis itself says that it serves nobody.
+	ServesNobody(ctx context.Context, err error) bool
 }

@@ -90,7 +90,7 @@ func (w *owner) connect(ctx context.Context, network, _ string) (net.Conn, error
 	conn, err := w.dial(ctx, network, addr)
 	if err != nil {
 		w.look()
-		return nil, notDown(fmt.Sprintf("connect to %s, the master of our slot %d", addr, w.slot), err)
+		return nil, passing(fmt.Sprintf("connect to %s, the master of our slot %d", addr, w.slot), err)
 	}
 	c := &ownedConn{Conn: conn, owner: w, addr: addr}
 	w.mu.Lock()
@@ -207,18 +207,17 @@ func (w *owner) search() {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.err = notDown("ask "+failed.from+" who has our slot", failed.err)
+	w.err = passing("ask "+failed.from+" who has our slot", failed.err)
 }
 
-// notDown is wrap for what proves nothing: a node that refuses connections is one
-// that the cluster replaces, and then others get through.
-func notDown(op string, err error) error {
+// passing is wrap for what may be over when another node of the cluster is asked.
+func passing(op string, err error) error {
 	var e *Error
 	if !errors.As(wrap(op, err), &e) {
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	found := &Error{Op: op, Class: e.Class, Hint: e.Hint, Err: err}
-	if found.Class == Down || found.Class == Unclassified {
+	if found.Class == Loading || found.Class == Unclassified {
 		found.Class = Transient
 	}
 	return found
@@ -276,9 +275,9 @@ func (w *owner) learn(err error) error {
 		return err // of connect, which looks
 	}
 	switch class, _ := classify(err); {
-	case class == Down: // it loads its data; another one may have the slot by now
+	case class == Loading: // another one may have the slot by now
 		w.look()
-		return notDown("reach our slot", err)
+		return passing("reach our slot", err)
 	case class == Transient && !isReply(err):
 		w.look() // no answer, or the connection was cut
 	}

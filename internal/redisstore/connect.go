@@ -34,6 +34,9 @@ type target struct {
 	owner     *owner   // of the slot of our keys, in a cluster
 }
 
+// several: who has our data can change.
+func (t *target) several() bool { return t.sentinels != nil || t.nodes != nil }
+
 // name is the address for people, without credentials.
 func (t *target) name() string {
 	switch {
@@ -305,6 +308,6 @@ func client(t *target, io time.Duration, pool int) *redis.Client {
 		PoolSize: pool, PoolTimeout: io, PipelinePoolSize: o.PipelinePoolSize,
 		ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
 	})
-	c.AddHook(&sentinelErrors{target: t, client: o})
+	c.AddHook(sentinelErrors{t})
 	return c
 }

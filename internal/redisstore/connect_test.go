@@ -104,7 +104,7 @@ func TestUnixSockets(t *testing.T) {
 	require.NoError(t, err)
 	defer none.Close()
 	err = none.Ping(ctx)
-	require.Equal(t, Down, ClassOf(err), "%v", err)
+	require.Equal(t, Transient, ClassOf(err), "%v", err)
 	require.ErrorContains(t, err, "there is no such socket")
 	require.NotContains(t, err.Error(), "hunter2")
 

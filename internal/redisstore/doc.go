@@ -73,9 +73,10 @@
 //
 // # Failure story
 //
-//	no answer, cut connection   Transient: the same call may be repeated
-//	refused, LOADING, no master Down: proof that nobody else gets through either;
-//	                            leases are not counted against running jobs
+//	no answer, cut, refused     Transient: the same call may be repeated. Others may
+//	                            get through: leases are counted
+//	LOADING                     Loading: if there is one Redis and it is no replica,
+//	                            nobody gets through, and leases stand still
 //	OOM, read-only, disk full   Degraded: reads go on; writes wait for an operator
 //	password, rights, database  Fatal: a sentence that says what to mend
 //	SCRIPT FLUSH, restart       NOSCRIPT: the script is loaded and called again

@@ -141,7 +141,7 @@ func (s *Store) lookGrowth(ctx context.Context, f *Facts, before map[string]int,
 // command is returned.
 func (f *Facts) refuse(command string, err error) error {
 	switch ClassOf(err) {
-	case Transient, Down:
+	case Transient, Loading:
 		return wrap(command, err)
 	}
 	if errors.Is(err, context.Canceled) {

@@ -29,9 +29,8 @@ const (
 	// Transient: the same call may go through in a moment. Whether it was carried
 	// out is unknown, which is why only repeatable scripts are tried again.
 	Transient
-	// Down: Redis itself is provably not serving (refused, loading, its master is
-	// gone). Nobody else can change anything either while it lasts.
-	Down
+	// Loading: Redis says that it reads its data and serves nobody until it has.
+	Loading
 	// Degraded: Redis answers and refuses to write (out of memory, disk full, a
 	// replica). It takes an operator, or a fail-over.
 	Degraded
@@ -40,7 +39,7 @@ const (
 )
 
 func (c Class) String() string {
-	return [...]string{"unclassified", "transient", "down", "degraded", "fatal"}[c]
+	return [...]string{"unclassified", "transient", "loading", "degraded", "fatal"}[c]
 }
 
 // Error is an error of Redis with the operation it broke and what to do about it.
@@ -91,8 +90,8 @@ var replies = []struct {
 	class  Class
 	hint   string
 }{
-	{"LOADING", Down, "Redis is loading its data set; carillon goes on by itself"},
-	{"MASTERDOWN", Down, "this replica lost its master; point carillon at the master"},
+	{"LOADING", Loading, "Redis is loading its data set; carillon goes on by itself"},
+	{"MASTERDOWN", Transient, "this replica lost its master; point carillon at the master"},
 	// A node that is cut off from the others says it too, while they go on.
 	{"CLUSTERDOWN", Transient, "the cluster has no owner for our slot, or this node of it is cut off; see CLUSTER INFO"},
 	{"UNBLOCKED", Transient, ""},
@@ -151,11 +150,11 @@ func classify(err error) (Class, string) {
 	case errors.As(err, &op) && op.Op == "remote error": // an alert of TLS
 		return Fatal, "this Redis does not accept our certificate: cert= and key= of its URL name the one to show"
 	case errors.As(err, &op) && op.Net == "unix" && errors.Is(err, fs.ErrNotExist):
-		return Down, "there is no such socket: is Redis running, and is the path right?"
+		return Transient, "there is no such socket: is Redis running, and is the path right?"
 	case errors.As(err, &op) && op.Net == "unix" && errors.Is(err, fs.ErrPermission):
 		return Fatal, "this user may not use the socket: see unixsocketperm of Redis"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return Down, "nothing listens there: is Redis running, and is the address right?"
+		return Transient, "nothing listens there: is Redis running, and is the address right?"
 	case errors.As(err, &dns):
 		return Transient, "the host name does not resolve"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),

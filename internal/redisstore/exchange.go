@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -321,6 +322,34 @@ func (s *Store) ReturnBell(ctx context.Context) error {
 	return wrap("return the bell token", err)
 }
 
-// Down reports whether err proves that Redis itself serves nobody: it is gone, or it
-// takes no write from anyone because it cannot write its disk.
-func (s *Store) Down(err error) bool { return ClassOf(err) == Down || isDiskFull(err) }
+// ServesNobody reports whether err proves that nobody else can take a run away: Redis
+// loads its data, or takes no write because it cannot write its disk. Only Redis itself
+// can say so. Whom it does not answer, or a firewall, a proxy or a sidecar in between
+// refuses, cannot know whether the others are answered. Nor is it proof if there are
+// several (sentinels, a cluster), or if it is a replica: another one may be the master.
+func (s *Store) ServesNobody(ctx context.Context, err error) bool {
+	switch {
+	case s.several:
+		return false
+	case isDiskFull(err): // replicas say READONLY before they say that
+		return true
+	}
+	return ClassOf(err) == Loading && s.isMaster(ctx)
+}
+
+// isMaster asks for the role in a way that needs no right and is answered while the data
+// are loaded.
+func (s *Store) isMaster(ctx context.Context) bool {
+	reply, err := s.cmd.Do(ctx, "HELLO").Result()
+	if err != nil {
+		return false
+	}
+	switch hello := reply.(type) {
+	case map[any]any: // RESP3
+		return hello["role"] == "master"
+	case []any: // RESP2: names and values in turn
+		i := slices.Index(hello, any("role"))
+		return i >= 0 && i+1 < len(hello) && hello[i+1] == "master"
+	}
+	return false
+}

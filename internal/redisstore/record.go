@@ -17,7 +17,7 @@ func (r record) look(err error) {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return
 	}
-	if class, _ := classify(err); class == Down || isDiskFull(err) {
+	if class, _ := classify(err); class == Loading || isDiskFull(err) {
 		r.clock.interrupt()
 	}
 }

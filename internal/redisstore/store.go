@@ -42,6 +42,8 @@ type Store struct {
 	log   *slog.Logger
 	clock *clock
 	addr  string
+	// Several Redises could have our data: behind sentinels, or in a cluster.
+	several bool
 
 	cmd      *redis.Client // scripts and reads
 	lead     *redis.Client // the lock alone, so that nothing queues before a renewal
@@ -87,6 +89,7 @@ func Open(opts Options) (*Store, error) {
 		keys:    newKeys(opts.Namespace),
 		log:     opts.Logger,
 		addr:    base.name(),
+		several: base.several(),
 		clock:   newClock(opts.Lease/6, opts.Skew),
 		vacant:  make(chan struct{}, 1),
 		cancels: make(chan string, 256),
@@ -224,7 +227,7 @@ func (s *Store) retry(ctx context.Context, op string, f func(ctx context.Context
 			return err
 		}
 		err = wrap(op, err)
-		if class := ClassOf(err); (class != Transient && class != Down) || ctx.Err() != nil {
+		if class := ClassOf(err); (class != Transient && class != Loading) || ctx.Err() != nil {
 			return err
 		}
 		pause = min(2*pause, time.Second)
