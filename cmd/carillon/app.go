@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,8 +28,9 @@ type app struct {
 	now                  func() time.Time
 	open                 func(addr address, namespace string) (store, error)
 
-	opts   options
-	opened *jobs.Zones // see zones
+	opts       options
+	opened     *jobs.Zones // see zones
+	completing bool        // see completeFlag
 }
 
 // options are the shared flags.
@@ -51,6 +53,7 @@ const (
 
 // main runs the command line and says how the process should end.
 func (a *app) main(ctx context.Context, args []string) exitCode {
+	a.completing = asksForCompletion(args)
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(a.stdout)
@@ -85,7 +88,7 @@ func (a *app) root() *cobra.Command {
 	})
 	root.Flags().StringVar(&trig.job, "trigger", "", "start a run of `JOB` now; the same as `carillon trigger JOB`")
 	a.triggerFlags(root, &trig)
-	mustComplete(root, "trigger", a.completeJobs)
+	a.completeFlag(root, "trigger", a.completeJobs)
 	// The flags before a command are the root's, so that -f can be the file
 	// there and "follow" behind `logs`.
 	root.TraverseChildren = true
@@ -190,7 +193,7 @@ func (a *app) command(s spec) *cobra.Command {
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().AddFlagSet(a.sharedFlags(s.ownF))
-	completeShared(cmd)
+	a.completeShared(cmd)
 	return cmd
 }
 
@@ -233,10 +236,24 @@ func (a *app) sharedFlags(ownF bool) *pflag.FlagSet {
 // sharedFlag marks a flag that every command has, for the help.
 const sharedFlag = "carillon_shared"
 
-func mustComplete(cmd *cobra.Command, flag string, fn cobra.CompletionFunc) {
-	if err := cmd.RegisterFlagCompletionFunc(flag, fn); err != nil {
-		panic("carillon: " + err.Error()) // the flag does not exist: a mistake in this package
+// completeFlag says what a shell offers for the value of a flag. Cobra keeps that in a
+// table of the process, which holds on to the whole command line, and this app: it is
+// told when a shell asks, and otherwise an app that has ended leaves nothing behind.
+func (a *app) completeFlag(cmd *cobra.Command, flag string, fn cobra.CompletionFunc) {
+	if cmd.Flag(flag) == nil {
+		panic("carillon: completion of a flag that " + cmd.Name() + " does not have: " + flag)
 	}
+	if !a.completing {
+		return
+	}
+	if err := cmd.RegisterFlagCompletionFunc(flag, fn); err != nil {
+		panic("carillon: " + err.Error()) // told twice: a mistake in this package
+	}
+}
+
+// asksForCompletion reports whether it is a shell that wrote the command line.
+func asksForCompletion(args []string) bool {
+	return slices.Contains(args, cobra.ShellCompRequestCmd) || slices.Contains(args, cobra.ShellCompNoDescRequestCmd)
 }
 
 // classify gives every error its exit code. What cobra returns on its own is

@@ -48,7 +48,7 @@ job's ledger are refused without --force: nobody knows whether they ran.
 	cmd.Flags().BoolVar(&o.force, "force", false, "take ticks that are older than the ledger: they may have run")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only list the ticks")
 	for _, name := range []string{"from", "to"} {
-		mustComplete(cmd, name, cobra.NoFileCompletions)
+		a.completeFlag(cmd, name, cobra.NoFileCompletions)
 	}
 	return cmd
 }

@@ -38,8 +38,8 @@ ended before the cancel reached it. Ctrl-C ends the wait, not the cancel.`,
 		},
 	})
 	cmd.Flags().StringVar(&o.reason, "reason", "", "say `WHY`, for the record")
-	o.flags(cmd, "do not wait until the run has ended")
-	mustComplete(cmd, "reason", cobra.NoFileCompletions)
+	a.waitFlags(cmd, &o.waitOptions, "do not wait until the run has ended")
+	a.completeFlag(cmd, "reason", cobra.NoFileCompletions)
 	return cmd
 }
 

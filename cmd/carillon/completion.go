@@ -45,12 +45,12 @@ func addCompletion(root *cobra.Command) {
 }
 
 // completeShared completes the flags every command has.
-func completeShared(cmd *cobra.Command) {
-	mustComplete(cmd, "output", completeWords(formats))
-	mustComplete(cmd, "color", completeWords([]string{"auto", "always", "never"}))
-	mustComplete(cmd, "zoneinfo", completeWords(zoneSources))
+func (a *app) completeShared(cmd *cobra.Command) {
+	a.completeFlag(cmd, "output", completeWords(formats))
+	a.completeFlag(cmd, "color", completeWords([]string{"auto", "always", "never"}))
+	a.completeFlag(cmd, "zoneinfo", completeWords(zoneSources))
 	for _, name := range []string{"redis", "namespace", "embedded"} {
-		mustComplete(cmd, name, cobra.NoFileCompletions)
+		a.completeFlag(cmd, name, cobra.NoFileCompletions)
 	}
 	if err := cmd.MarkFlagFilename("file", "yaml", "yml"); err != nil {
 		panic("carillon: " + err.Error())

@@ -46,9 +46,9 @@ expression within two years, and the next three ticks.`,
 	cmd.Flags().StringVar(&o.job, "job", "", "explain this `JOB` of the file")
 	cmd.Flags().StringVar(&o.timezone, "timezone", "", "read the expression in this `ZONE`, such as Europe/Berlin (default UTC)")
 	cmd.Flags().StringVar(&o.name, "name", "", "the job `NAME` that spreads the H of the expression")
-	mustComplete(cmd, "job", a.completeOneJob)
-	mustComplete(cmd, "timezone", completeZones)
-	mustComplete(cmd, "name", a.completeOneJob)
+	a.completeFlag(cmd, "job", a.completeOneJob)
+	a.completeFlag(cmd, "timezone", completeZones)
+	a.completeFlag(cmd, "name", a.completeOneJob)
 	return cmd
 }
 

@@ -29,7 +29,7 @@ makes it up.`,
 		run:  func(cmd *cobra.Command, _ []string) error { return a.healthcheck(cmd.Context(), node) },
 	})
 	cmd.Flags().StringVar(&node, "node", "", "`NAME` of the node (default: the node of this host)")
-	mustComplete(cmd, "node", a.completeNodes)
+	a.completeFlag(cmd, "node", a.completeNodes)
 	return cmd
 }
 

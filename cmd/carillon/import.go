@@ -83,7 +83,7 @@ neither: give --timezone and --dir.`,
 	})
 	cmd.Flags().BoolVar(&opts.system, "system", false, "the sixth column is the user, as in /etc/crontab and /etc/cron.d")
 	cmd.Flags().StringVar(&opts.dir, "dir", "", "the `FOLDER` in which cron started the commands: the home of the user")
-	importFlags(cmd, &opts)
+	a.importFlags(cmd, &opts)
 	return cmd
 }
 
@@ -126,17 +126,17 @@ func (a *app) importOf(s spec, read reader) *cobra.Command {
 	s.args, s.complete = exactlyOne("one file, or - for stdin"), anyFile
 	s.run = func(cmd *cobra.Command, args []string) error { return a.importFrom(cmd, args[0], opts, read) }
 	cmd := a.command(s)
-	importFlags(cmd, &opts)
+	a.importFlags(cmd, &opts)
 	return cmd
 }
 
 // importFlags are the flags of every source.
-func importFlags(cmd *cobra.Command, opts *importOptions) {
+func (a *app) importFlags(cmd *cobra.Command, opts *importOptions) {
 	cmd.Flags().StringVar(&opts.timezone, "timezone", "", "`ZONE` that the source ran in where it does not say so itself, such as Europe/Berlin")
 	cmd.Flags().StringVar(&opts.out, "out", "", "write the schedule to `FILE` instead of stdout")
 	cmd.Flags().BoolVar(&opts.force, "force", false, "overwrite the file of --out")
 	cmd.Flags().BoolVar(&opts.lenient, "lenient", false, "exit with 0 although something was left out")
-	mustComplete(cmd, "timezone", completeZones)
+	a.completeFlag(cmd, "timezone", completeZones)
 }
 
 // anyFile leaves completion to the shell, which knows the files.

@@ -44,9 +44,9 @@ tells how many would run at once, and whether the live nodes have slots for them
 	cmd.Flags().StringVar(&o.from, "from", "", "begin with the hour of `TIME`, RFC 3339 (default now)")
 	cmd.Flags().StringVar(&o.timezone, "timezone", "", "show hours of this `ZONE`, such as Europe/Berlin (default: that of the file)")
 	for _, name := range []string{"days", "from"} {
-		mustComplete(cmd, name, cobra.NoFileCompletions)
+		a.completeFlag(cmd, name, cobra.NoFileCompletions)
 	}
-	mustComplete(cmd, "timezone", completeZones)
+	a.completeFlag(cmd, "timezone", completeZones)
 	return cmd
 }
 

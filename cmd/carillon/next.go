@@ -74,18 +74,18 @@ that the outage found all earlier ticks decided, no run unfinished and no job pa
 	f.StringVar(&o.spec.name, "name", "", "the job `NAME` that spreads the H of --spec")
 	f.StringVar(&o.spec.dstGap, "dst-gap", "", "what --spec does with a time that does not exist: `run-after|skip`")
 	f.StringVar(&o.spec.dstOverlap, "dst-overlap", "", "what --spec does with a time that comes twice: `once|twice`")
-	complete(cmd, "dst-gap", string(jobs.DSTRunAfter), string(jobs.DSTSkip))
-	complete(cmd, "dst-overlap", string(jobs.DSTOnce), string(jobs.DSTTwice))
-	mustComplete(cmd, "timezone", completeZones)
+	a.completeWith(cmd, "dst-gap", string(jobs.DSTRunAfter), string(jobs.DSTSkip))
+	a.completeWith(cmd, "dst-overlap", string(jobs.DSTOnce), string(jobs.DSTTwice))
+	a.completeFlag(cmd, "timezone", completeZones)
 	for _, name := range []string{"from", "until", "late", "spec", "name"} {
-		mustComplete(cmd, name, cobra.NoFileCompletions)
+		a.completeFlag(cmd, name, cobra.NoFileCompletions)
 	}
 	return cmd
 }
 
-// complete offers the few values of a flag.
-func complete(cmd *cobra.Command, flag string, values ...string) {
-	mustComplete(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+// completeWith offers the few values of a flag.
+func (a *app) completeWith(cmd *cobra.Command, flag string, values ...string) {
+	a.completeFlag(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
 
 const maxNext = 100_000

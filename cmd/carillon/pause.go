@@ -36,7 +36,7 @@ that is paused already keeps its pause: exit 0.`,
 		},
 	})
 	cmd.Flags().StringVar(&note, "note", "", "say `WHY`; it is shown wherever the job is")
-	mustComplete(cmd, "note", cobra.NoFileCompletions)
+	a.completeFlag(cmd, "note", cobra.NoFileCompletions)
 	return cmd
 }
 

@@ -41,7 +41,7 @@ what else about a job is another now.`,
 	cmd.Flags().BoolVar(&o.all, "all", false, "list every tick that changes, not only the first ones")
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "end with exit code 1 if anything changes")
 	for _, name := range []string{"days", "from"} {
-		mustComplete(cmd, name, cobra.NoFileCompletions)
+		a.completeFlag(cmd, name, cobra.NoFileCompletions)
 	}
 	return cmd
 }

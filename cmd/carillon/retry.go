@@ -35,9 +35,9 @@ and as the schedule file declares the job now. It streams and ends like
 			return a.withStore(cmd.Context(), func(st store) error { return a.retry(cmd.Context(), st, args[0], o) })
 		},
 	})
-	o.flags(cmd, "do not wait: print the new run's id and nothing else")
+	a.waitFlags(cmd, &o.waitOptions, "do not wait: print the new run's id and nothing else")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "say `WHY`, for the record (default: that it is a retry, and of what)")
-	mustComplete(cmd, "reason", cobra.NoFileCompletions)
+	a.completeFlag(cmd, "reason", cobra.NoFileCompletions)
 	return cmd
 }
 

@@ -31,7 +31,7 @@ with the same definition of the job takes it.`,
 			return a.withStore(cmd.Context(), func(st store) error { return a.rollback(cmd.Context(), st, args[0], o) })
 		},
 	})
-	o.flags(cmd, "do not wait until the rollback has ended")
+	a.waitFlags(cmd, &o, "do not wait until the rollback has ended")
 	return cmd
 }
 

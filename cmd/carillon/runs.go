@@ -30,8 +30,8 @@ func (a *app) runsCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.job, "job", "", "only runs of this `JOB`")
 	cmd.Flags().StringVar(&o.status, "status", "", "only runs with this `STATUS`: "+strings.Join(stateNames(), ", "))
 	cmd.Flags().IntVar(&o.limit, "limit", 20, "show at most `N`")
-	mustComplete(cmd, "job", a.completeJobs)
-	mustComplete(cmd, "status", completeWords(stateNames()))
+	a.completeFlag(cmd, "job", a.completeJobs)
+	a.completeFlag(cmd, "status", completeWords(stateNames()))
 	return cmd
 }
 

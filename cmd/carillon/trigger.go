@@ -26,7 +26,7 @@ var triggerFlagNames = []string{"param", "detach", "timeout", "reason", "request
 
 func (a *app) triggerFlags(cmd *cobra.Command, o *triggerOptions) {
 	cmd.Flags().StringArrayVar(&o.params, "param", nil, "give a parameter, `NAME=VALUE`; may be repeated")
-	o.flags(cmd, "do not wait: print the run id and nothing else")
+	a.waitFlags(cmd, &o.waitOptions, "do not wait: print the run id and nothing else")
 	cmd.Flags().StringVar(&o.reason, "reason", "", "say `WHY`, for the record")
 	cmd.Flags().StringVar(&o.requestID, "request-id", "", "two triggers with one `ID` within 24 h start one run")
 	jobOf := func(args []string) string {
@@ -35,9 +35,9 @@ func (a *app) triggerFlags(cmd *cobra.Command, o *triggerOptions) {
 		}
 		return o.job
 	}
-	mustComplete(cmd, "param", a.completeParams(jobOf))
+	a.completeFlag(cmd, "param", a.completeParams(jobOf))
 	for _, name := range []string{"reason", "request-id"} {
-		mustComplete(cmd, name, cobra.NoFileCompletions)
+		a.completeFlag(cmd, name, cobra.NoFileCompletions)
 	}
 }
 

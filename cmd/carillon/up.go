@@ -80,9 +80,9 @@ so does a change of it.`,
 	f.BoolVar(&o.noLead, "no-lead", false, "execute runs, never lead")
 	f.BoolVar(&o.dev, "dev", false, "allow the embedded server under systemd or Kubernetes")
 	f.Var(&o.log, "log", "how the node's log is written")
-	mustComplete(cmd, "log", completeWords([]string{string(logText), string(logJSON)}))
+	a.completeFlag(cmd, "log", completeWords([]string{string(logText), string(logJSON)}))
 	for _, name := range []string{"node", "slots", "label", "pool", "leader-ttl", "leader-grace", "lease", "drain", "lock-redis", "wait-replicas", "listen"} {
-		mustComplete(cmd, name, cobra.NoFileCompletions)
+		a.completeFlag(cmd, name, cobra.NoFileCompletions)
 	}
 	return cmd
 }

@@ -35,7 +35,7 @@ not stop anything unless --strict says so; "carillon help lint" lists them.`,
 	})
 	cmd.Flags().BoolVar(&o.strict, "strict", false, "exit with code 3 when there are warnings")
 	cmd.Flags().StringArrayVar(&o.silence, "silence", nil, "leave out warnings of this `ID`; may be repeated")
-	mustComplete(cmd, "silence", completeWords(lintIDs()))
+	a.completeFlag(cmd, "silence", completeWords(lintIDs()))
 	return cmd
 }
 

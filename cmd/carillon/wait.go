@@ -18,10 +18,10 @@ type waitOptions struct {
 	timeout time.Duration
 }
 
-func (w *waitOptions) flags(cmd *cobra.Command, detach string) {
+func (a *app) waitFlags(cmd *cobra.Command, w *waitOptions, detach string) {
 	cmd.Flags().BoolVar(&w.detach, "detach", false, detach)
 	cmd.Flags().DurationVar(&w.timeout, "timeout", 0, "wait no longer than `DURATION`; the run goes on (exit 7)")
-	mustComplete(cmd, "timeout", cobra.NoFileCompletions)
+	a.completeFlag(cmd, "timeout", cobra.NoFileCompletions)
 }
 
 func (w *waitOptions) check() error {
