@@ -176,7 +176,7 @@ func newStorm(t testing.TB, faults []Fault) *storm {
 		n = rand.Uint64()
 	}
 	t.Logf("to repeat its choices: -seed %d", n)
-	s := &storm{t: t, ctx: t.Context(), dir: t.TempDir(), ns: "storm", faults: faults,
+	s := &storm{t: t, ctx: t.Context(), dir: t.ArtifactDir(), ns: "storm", faults: faults,
 		rng: rand.New(rand.NewPCG(n, n)), ttl: time.Second, lease: 4 * time.Second}
 	if *long > 0 {
 		s.ttl, s.lease = 1500*time.Millisecond, 5*time.Second
