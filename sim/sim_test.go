@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -65,6 +66,10 @@ func alone() {
 }
 
 const shardMark = "carillon-sim "
+
+// A seed takes about a fifth of a second. One that has said nothing for this long hangs: it
+// is told to say where (SIGQUIT), and what it says is the end of its process.
+const hangs, dumps = 2 * time.Minute, 10 * time.Second
 
 // TestShard plays the seeds of one process. It is started by TestSim.
 func TestShard(t *testing.T) {
@@ -157,8 +162,15 @@ func play(t *testing.T, first uint64, seeds, stride int, take func(report)) {
 		}
 		var noise []string
 		under := uint64(0)
+		hung := time.AfterFunc(hangs, func() {
+			_ = child.Process.Signal(syscall.SIGQUIT)
+			time.AfterFunc(dumps, func() { _ = child.Process.Kill() })
+		})
 		for lines := bufio.NewReader(out); ; {
 			line, err := lines.ReadString('\n')
+			if strings.HasPrefix(line, shardMark) {
+				hung.Reset(hangs)
+			}
 			if text, ok := strings.CutPrefix(line, shardMark); ok {
 				var r report
 				if err := json.Unmarshal([]byte(text), &r); err != nil {
@@ -170,13 +182,14 @@ func play(t *testing.T, first uint64, seeds, stride int, take func(report)) {
 					first, seeds = first+uint64(stride), seeds-1
 				}
 				noise = nil
-			} else if len(noise) < 300 {
+			} else if len(noise) < 3000 {
 				noise = append(noise, line)
 			}
 			if err != nil {
 				break
 			}
 		}
+		hung.Stop()
 		_ = lifeline.Close()
 		if err := child.Wait(); err != nil {
 			t.Errorf("seed %d was the end of its process: %v\n%s\n%s", under, err, newPlan(under), strings.Join(noise, ""))
