@@ -277,7 +277,7 @@ func (c *carillonPlanner) Commit(_ context.Context, _ string, ds []jobs.Decision
 	return c.verdicts, nil
 }
 
-func (c *carillonPlanner) Sweep(context.Context, string, bool) (bool, error) {
+func (c *carillonPlanner) Sweep(context.Context, string, bool, func(string) *jobs.Job) (bool, error) {
 	select {
 	case c.loaded <- time.Now():
 	default:

@@ -30,8 +30,8 @@ type Store interface {
 	Commit(ctx context.Context, token string, ds []jobs.Decision) ([]jobs.Verdict, error)
 	// Sweep moves on some of the runs whose lease or back-off is over, and those
 	// parked for want of a node; runs that are being executed only with
-	// takeRunning. more says that some are left.
-	Sweep(ctx context.Context, token string, takeRunning bool) (more bool, err error)
+	// takeRunning. What never began may become a run of what job says. more says that some are left.
+	Sweep(ctx context.Context, token string, takeRunning bool, job func(name string) *jobs.Job) (more bool, err error)
 	// Feed turns ticks of backfills into runs; left says that more may run later.
 	Feed(ctx context.Context, token string, job func(name string) *jobs.Job) (left bool, err error)
 	// SteadyFor is for how long this node has seen the store answer without a

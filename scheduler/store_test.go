@@ -199,7 +199,7 @@ func (f *fakeStore) decide(token string, d jobs.Decision) jobs.Verdict {
 	return v
 }
 
-func (v *view) Sweep(ctx context.Context, token string, takeRunning bool) (bool, error) {
+func (v *view) Sweep(ctx context.Context, token string, takeRunning bool, _ func(string) *jobs.Job) (bool, error) {
 	if err := v.fault(&v.before, "sweep"); err != nil {
 		return false, err
 	}

@@ -30,7 +30,7 @@ func (t *term) sweep(ctx context.Context) error {
 	var words throttle
 	for failures := 0; ctx.Err() == nil; {
 		failpoint.Hit(failpoint.BeforeSweep)
-		more, err := t.store.Sweep(ctx, t.token, t.takeRunning())
+		more, err := t.store.Sweep(ctx, t.token, t.takeRunning(), t.find)
 		failpoint.Hit(failpoint.Swept)
 		fed := false
 		if err == nil {

@@ -884,11 +884,11 @@ func TestTheSweepWaitsForWhoKnows(t *testing.T) {
 		_, err = other.Adopt(ctx, token, nil)
 		require.NoError(t, err)
 		status := func() string { return s.cmd.HGet(ctx, s.keys.run(c.RunID), "status").Val() }
-		_, err = other.Sweep(ctx, token, true)
+		_, err = other.Sweep(ctx, token, true, nil)
 		require.NoError(t, err)
 		require.Equal(t, "running", status())
 		settled(t, s)
-		_, err = other.Sweep(ctx, token, true)
+		_, err = other.Sweep(ctx, token, true, nil)
 		require.NoError(t, err)
 		require.Equal(t, "queued", status())
 		got := recallAll(s, jobs.Held{RunID: c.RunID, Token: c.Token, Attempt: 1, Result: &result})

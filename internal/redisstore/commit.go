@@ -205,7 +205,10 @@ const sweepChunk = 200
 // their nodes only with takeRunning, and while the clock of Redis is where this node
 // expects it: a step of that clock makes every lease look expired at once, and the
 // record shows it only at the next measurement. It returns true when there may be more.
-func (s *Store) Sweep(ctx context.Context, token string, takeRunning bool) (more bool, err error) {
+//
+// job finds the leader's definition, if it is not nil: parked runs that never began become runs of
+// that, when nobody is left who has their own.
+func (s *Store) Sweep(ctx context.Context, token string, takeRunning bool, job func(name string) *jobs.Job) (more bool, err error) {
 	take, offset := 0, 0
 	if takeRunning {
 		take = 1
@@ -217,9 +220,14 @@ func (s *Store) Sweep(ctx context.Context, token string, takeRunning bool) (more
 		if err != nil {
 			return false, fmt.Errorf("sweep leases: %w", err)
 		}
-		values, err := fenced(reply, 3)
+		values, err := fenced(reply, 4)
 		if err != nil {
 			return false, fmt.Errorf("sweep leases: %w", err)
+		}
+		if parked, _ := values[3].([]any); len(parked) > 0 && job != nil {
+			if err := s.anew(ctx, token, parked, job); err != nil {
+				return false, fmt.Errorf("sweep leases: %w", err)
+			}
 		}
 		if toInt(values[1]) < sweepChunk {
 			return false, nil
@@ -227,4 +235,41 @@ func (s *Store) Sweep(ctx context.Context, token string, takeRunning bool) (more
 		offset += int(toInt(values[2])) // those that stay are not looked at again
 	}
 	return true, nil
+}
+
+// anew makes parked runs, given as id and job in turn, runs of what the leader's file says of
+// their jobs. A run of one node cannot become one of many, and one without params
+// none of a job that asks for some.
+func (s *Store) anew(ctx context.Context, token string, parked []any, job func(name string) *jobs.Job) error {
+	specs, runs, count := []any{}, []any{}, 0
+	index := map[string]int{} // of a job's spec; 0: it has none to take
+	for ; len(parked) >= 2; parked = parked[2:] {
+		name := toString(parked[1])
+		at, known := index[name]
+		if !known {
+			if j := job(name); j != nil && !j.EveryNode {
+				if _, err := j.BindParams(nil); err == nil {
+					specs = appendSpec(specs, j)
+					count++
+					at = count
+				}
+			}
+			index[name] = at
+		}
+		if at > 0 {
+			runs = append(runs, at, toString(parked[0]))
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	args := append([]any{token, count}, specs...)
+	args = append(append(args, len(runs)/2), runs...)
+	reply, err := s.eval(ctx, anewScript,
+		[]string{s.keys.probe(), s.keys.leader(), s.keys.leases(), s.keys.events(), s.keys.sequence()}, args...)
+	if err != nil {
+		return fmt.Errorf("take parked runs over: %w", err)
+	}
+	_, err = fenced(reply, 2)
+	return err
 }

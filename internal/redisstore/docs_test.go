@@ -438,7 +438,7 @@ func electByQuorum(t *testing.T, f *fleet, look func()) {
 func eventuallySwept(t *testing.T, s *Store, token string, done func() bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		_, err := s.Sweep(context.Background(), token, true)
+		_, err := s.Sweep(context.Background(), token, true, nil)
 		return err == nil && done()
 	}, 15*time.Second, 20*time.Millisecond)
 }

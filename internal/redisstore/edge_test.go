@@ -141,7 +141,7 @@ func TestNoNodeIsGoneBeforeTheRecordIsUnbroken(t *testing.T) {
 		id := jobs.NodeRunID(jobs.ManualRunID("j", "a"), "b")
 		require.NoError(t, s.cmd.ZAdd(ctx, s.keys.nodes(), redis.Z{Score: 1, Member: "b"}).Err())
 		expire(t, s, id)
-		_, err := s.Sweep(ctx, token, false)
+		_, err := s.Sweep(ctx, token, false, nil)
 		require.NoError(t, err)
 		require.Equal(t, jobs.Queued, mustRun(t, s, id).Status)
 		expire(t, s, id)

@@ -48,7 +48,7 @@ func expire(t *testing.T, s *Store, id string) {
 
 func sweep(t *testing.T, s *Store, token string) {
 	t.Helper()
-	_, err := s.Sweep(context.Background(), token, true)
+	_, err := s.Sweep(context.Background(), token, true, nil)
 	require.NoError(t, err)
 }
 

@@ -229,7 +229,7 @@ func (d *driver) sweep(take bool, expired []*life) {
 			d.w.impatient[toString(z.Member)] = true
 		}
 	}
-	_, err := s.Sweep(ctx, d.term, take)
+	_, err := s.Sweep(ctx, d.term, take, nil)
 	require.NoError(d.t, err)
 	d.w.sweep(take, expired, func(route string) []int { return order[route] })
 }
@@ -263,7 +263,7 @@ func (d *driver) impatience() {
 
 // staleSweep: a leader of old sweeps nothing.
 func (d *driver) staleSweep() {
-	_, err := d.base.Sweep(context.Background(), one(d, "term", d.terms), true)
+	_, err := d.base.Sweep(context.Background(), one(d, "term", d.terms), true, nil)
 	require.ErrorIs(d.t, err, leader.ErrFenced)
 }
 

@@ -410,7 +410,7 @@ func TestARunThatNeverBeganFollowsTheFile(t *testing.T) {
 					require.NoError(t, a.cmd.ZAdd(ctx, a.keys.leases(), redis.Z{Score: 1, Member: c.RunID}).Err())
 				}
 			}
-			_, err := a.Sweep(ctx, token, true)
+			_, err := a.Sweep(ctx, token, true, after.Job)
 			require.NoError(t, err)
 		}
 		sweepAll()
@@ -434,6 +434,86 @@ func TestARunThatNeverBeganFollowsTheFile(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, jobs.Failed, run.Status, c.RunID)
 			assert.Contains(t, run.Error, "no live node had the definition", c.RunID)
+		}
+	})
+}
+
+// What begins as the leader's file says does so in every respect, not in what it executes alone.
+func TestARunThatNeverBeganTakesTheRulesOfTheFile(t *testing.T) {
+	const (
+		was = "{overlap: allow, pool: p, priority: 3, group: g, delivery: at-most-once, crash_retries: 7, unroutable_after: 20m, run: echo before}"
+		is  = "{overlap: allow, pool: q, priority: 8, group: h, run: echo after}"
+	)
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		cases := []struct {
+			name, before, after string
+			stays               string // why it is not taken over
+		}{
+			{name: "rules go", before: was, after: "{overlap: allow, run: echo after}"},
+			{name: "rules come", before: "{overlap: allow, run: echo before}", after: strings.ReplaceAll(was, "echo before", "echo after")},
+			{name: "others", before: was, after: is},
+			{name: "the same command", before: was, after: strings.ReplaceAll(is, "echo after", "echo before"), stays: "it would come and go for ever"},
+			{name: "a full group", before: was, after: strings.ReplaceAll(is, "group: h", "group: full"), stays: "there is no room"},
+			{name: "each node", before: "{run: echo before}", after: "{every_node: true, run: echo after}", stays: "one is not many"},
+			{name: "params", before: "{run: echo before}", after: "{params: {p: {required: true}}, run: echo after}", stays: "nobody gave them"},
+		}
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				s := f.node("n1")
+				lose(t, s)
+				s.Serve([]string{jobs.AnyRoute, "pool=p", "pool=q"}, 0)
+				token := lead(t, s)
+				const text = `{groups: {g: {limit: 2}, h: {limit: 2}, full: {limit: 1}}, jobs: {j: %s, end: {after: {job: j, when: %s}, run: echo},
+					filler: {overlap: allow, group: full, run: echo}, mate: {overlap: allow, group: g, run: echo}, next: {overlap: queue, group: g, run: echo}}}`
+				before, after := file(t, fmt.Sprintf(text, c.before, "success")), file(t, fmt.Sprintf(text, c.after, "failure"))
+				beat := func(sched *jobs.Schedule) {
+					_, err := s.Heartbeat(ctx, jobs.Node{Slots: 4, Routes: []string{jobs.AnyRoute, "pool=p", "pool=q"}}, []*jobs.Schedule{sched})
+					require.NoError(t, err)
+				}
+				beat(before)
+				id := trigger(t, s, before.Job("j"), "x")
+				parked := claimOne(t, s)
+				beat(after)
+				trigger(t, s, after.Job("filler"), "in the group")
+				claimOne(t, s)
+				waits := ""
+				if before.Job("j").Group == "g" { // another one waits for the room that the run takes
+					trigger(t, s, before.Job("mate"), "in the group")
+					claimOne(t, s)
+					waits = trigger(t, s, before.Job("next"), "y")
+					require.Empty(t, claim(t, s, 5))
+				}
+				require.NoError(t, s.Release(ctx, []jobs.Release{{RunID: id, Token: parked.Token, Kind: jobs.ReleasePark, Reason: "no definition"}}))
+				require.NoError(t, s.cmd.HSet(ctx, s.keys.run(id), "parked_at", s.Now().Add(-11*time.Second).UnixMilli()).Err())
+				for range 2 {
+					expire(t, s, id)
+					_, err := s.Sweep(ctx, token, true, after.Job)
+					require.NoError(t, err)
+				}
+				hash := func(id string) map[string]string {
+					h := s.cmd.HGetAll(ctx, s.keys.run(id)).Val()
+					for _, field := range []string{"queued_at", "started_at", "more", "linked", "renewed", "token", "node", "reason"} {
+						delete(h, field)
+					}
+					return h
+				}
+				if c.stays != "" {
+					require.NotEmpty(t, hash(id)["parked_at"], c.stays)
+					require.Equal(t, before.Job("j").Digest, hash(id)["digest"], c.stays)
+					return
+				}
+				require.Zero(t, s.cmd.ZScore(ctx, s.keys.leases(), id).Val())
+				want := hash(trigger(t, s, after.Job("j"), "z"))
+				require.Equal(t, want, hash(id), "as if it were made now")
+				if g := after.Job("j").Group; g != "" {
+					require.True(t, s.cmd.SIsMember(ctx, s.keys.prefix+"group:"+g, id).Val())
+				}
+				if waits != "" {
+					require.Zero(t, s.cmd.Exists(ctx, s.keys.waiting("next")).Val(), "it is its turn")
+				}
+				require.Equal(t, id, claim(t, s, 1)[0].RunID)
+			})
 		}
 	})
 }

@@ -62,13 +62,14 @@ var (
 	backfillScript       = newScript("backfill")
 	feedScript           = newScript("feed")
 	renameScript         = newScript("rename")
+	anewScript           = newScript("anew")
 )
 
 func allScripts() []*script {
 	return []*script{termScript, adoptScript, commitScript, triggerScript, claimScript, finishScript,
 		renewScript, releaseScript, sweepScript, heartbeatScript, leaveScript, announceScript, deposeScript,
 		stepScript, undoneScript, cancelScript, resumeRollbackScript, pauseScript, resumeScript, backfillScript, feedScript,
-		renameScript, voteScript, installScript, prolongScript, uninstallScript, amnesiaScript, recallScript}
+		renameScript, anewScript, voteScript, installScript, prolongScript, uninstallScript, amnesiaScript, recallScript}
 }
 
 var (

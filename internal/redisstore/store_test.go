@@ -184,7 +184,7 @@ func TestCommitIsFencedOrderedAndRepeatable(t *testing.T) {
 		token := lead(t, f.node("n2"))
 		_, err := s.Commit(ctx, old, ds)
 		require.ErrorIs(t, err, leader.ErrFenced, "a stale leader changes nothing")
-		_, err = s.Sweep(ctx, old, true)
+		_, err = s.Sweep(ctx, old, true, nil)
 		require.ErrorIs(t, err, leader.ErrFenced)
 		_, err = s.Adopt(ctx, old, []*jobs.Job{j})
 		require.ErrorIs(t, err, leader.ErrFenced)
@@ -356,11 +356,11 @@ func TestRetryIsExpiry(t *testing.T) {
 		require.Equal(t, 1, run.Failures)
 		require.WithinDuration(t, s.Now().Add(time.Hour), run.RetryAt, 2*time.Second)
 
-		_, err = s.Sweep(ctx, token, false)
+		_, err = s.Sweep(ctx, token, false, nil)
 		require.NoError(t, err)
 		require.Empty(t, claim(t, s, 5), "not before its time")
 		require.NoError(t, s.cmd.ZAdd(ctx, s.keys.leases(), redis.Z{Score: 1, Member: c.RunID}).Err())
-		_, err = s.Sweep(ctx, token, false)
+		_, err = s.Sweep(ctx, token, false, nil)
 		require.NoError(t, err)
 		again := claim(t, s, 5)
 		require.Len(t, again, 1)
@@ -386,11 +386,11 @@ func TestALostNodesRunsStartAgainAndAreQuarantined(t *testing.T) {
 		// A lease that was never renewed is not a crash of the job.
 		c := claim(t, s, 1)[0]
 		expire(id)
-		_, err = s.Sweep(ctx, token, false)
+		_, err = s.Sweep(ctx, token, false, nil)
 		require.NoError(t, err)
 		require.Empty(t, claim(t, s, 1), "a leader that does not trust its record takes nothing")
 		for i := range 3 {
-			_, err = s.Sweep(ctx, token, true)
+			_, err = s.Sweep(ctx, token, true, nil)
 			require.NoError(t, err)
 			c = claim(t, s, 1)[0]
 			require.Equal(t, i+2, c.Attempt)
@@ -398,7 +398,7 @@ func TestALostNodesRunsStartAgainAndAreQuarantined(t *testing.T) {
 			require.NoError(t, err)
 			expire(id)
 		}
-		_, err = s.Sweep(ctx, token, true)
+		_, err = s.Sweep(ctx, token, true, nil)
 		require.NoError(t, err)
 		run, err := s.Run(ctx, id)
 		require.NoError(t, err)
@@ -421,7 +421,7 @@ func TestARunThatIsNeverRenewedIsQuarantinedToo(t *testing.T) {
 		for i := range 5 {
 			require.Equal(t, i+1, claim(t, s, 1)[0].Attempt)
 			require.NoError(t, s.cmd.ZAdd(ctx, s.keys.leases(), redis.Z{Score: 1, Member: "j@manual-a"}).Err())
-			_, err = s.Sweep(ctx, token, true)
+			_, err = s.Sweep(ctx, token, true, nil)
 			require.NoError(t, err)
 		}
 		run, err := s.Run(ctx, "j@manual-a")
@@ -455,7 +455,7 @@ func TestTheSweepLooksBeyondWhatItMayNotTake(t *testing.T) {
 		last := held[n-1]
 		finish(t, s, jobs.Result{RunID: last.RunID, Token: last.Token, Status: jobs.Retrying, RetryIn: 0})
 		require.Eventually(t, func() bool {
-			_, err := s.Sweep(ctx, token, false)
+			_, err := s.Sweep(ctx, token, false, nil)
 			require.NoError(t, err)
 			return mustRun(t, s, last.RunID).Status == jobs.Queued
 		}, 5*time.Second, 5*time.Millisecond)
@@ -511,7 +511,7 @@ func TestAParkedRunFindsTheNodeThatHasItsDefinition(t *testing.T) {
 		c := claim(t, a, 1)[0]
 		require.NoError(t, a.Release(ctx, []jobs.Release{{RunID: c.RunID, Token: c.Token, Kind: jobs.ReleasePark, Reason: "no definition"}}))
 		due()
-		_, err = a.Sweep(ctx, token, true)
+		_, err = a.Sweep(ctx, token, true, nil)
 		require.NoError(t, err)
 		require.Empty(t, claim(t, a, 1), "nobody has it yet")
 		require.Equal(t, "no definition", mustRun(t, a, c.RunID).Reason)
@@ -519,11 +519,11 @@ func TestAParkedRunFindsTheNodeThatHasItsDefinition(t *testing.T) {
 		_, err = b.Heartbeat(ctx, jobs.Node{Slots: 1}, []*jobs.Schedule{{Digest: "sb", Jobs: []*jobs.Job{&newJob}}, {Digest: "sa", Jobs: []*jobs.Job{oldJob}}})
 		require.NoError(t, err)
 		due()
-		_, err = a.Sweep(ctx, token, true)
+		_, err = a.Sweep(ctx, token, true, nil)
 		require.NoError(t, err)
 		require.Empty(t, claim(t, a, 1), "it waits for b alone")
 		due() // b did not take it in time: it is routed again, and still taken once
-		_, err = a.Sweep(ctx, token, true)
+		_, err = a.Sweep(ctx, token, true, nil)
 		require.NoError(t, err)
 		got := claim(t, b, 5)
 		require.Len(t, got, 1)
@@ -536,7 +536,7 @@ func TestAParkedRunFindsTheNodeThatHasItsDefinition(t *testing.T) {
 		require.NoError(t, b.Leave(ctx))
 		require.NoError(t, a.cmd.HSet(ctx, a.keys.run(c.RunID), "parked_at", 1).Err())
 		due()
-		_, err = a.Sweep(ctx, token, true)
+		_, err = a.Sweep(ctx, token, true, nil)
 		require.NoError(t, err)
 		run := mustRun(t, a, c.RunID)
 		require.Equal(t, jobs.Failed, run.Status)

@@ -50,6 +50,20 @@ local function common(spec)
   return spec.common
 end
 
+-- rules(spec, add): what the schedule says of a run's life, where it is not the default, is stamped on
+-- it by add(field, value). Returns whether its end concerns others.
+local function rules(spec, add)
+  if spec.route ~= 'any' then add('route', spec.route) end
+  if spec.crash_retries ~= '' then add('crash_retries', spec.crash_retries) end
+  if spec.delivery ~= '' then add('delivery', spec.delivery) end
+  if spec.unroutable ~= '' then add('unroutable_ms', spec.unroutable) end
+  if plain(spec) and not (spec.overlap == 'allow' and holds_back(spec.job)) then return false end
+  add('linked', 1)
+  if spec.group ~= '' then add('group', spec.group); add('group_limit', spec.limit) end
+  if spec.followers ~= '' then add('followers', spec.followers) end
+  return true
+end
+
 -- born(id, spec, trigger, more): writes the hash of a new run. more is a list of
 -- further fields and values; that of a tick begins with its time.
 local function born(id, spec, trigger, more)
@@ -70,18 +84,30 @@ local function born(id, spec, trigger, more)
     add(more[i], more[i + 1])
     if more[i] == 'up_run' or more[i] == 'params' then extra = true end
   end
-  if spec.route ~= 'any' then add('route', spec.route) end
-  if spec.crash_retries ~= '' then add('crash_retries', spec.crash_retries) end
-  if spec.delivery ~= '' then add('delivery', spec.delivery) end
-  if spec.unroutable ~= '' then add('unroutable_ms', spec.unroutable) end
-  if not plain(spec) or spec.overlap == 'allow' and holds_back(spec.job) then
-    add('linked', 1) -- its end concerns others
-    extra = true
-    if spec.group ~= '' then add('group', spec.group); add('group_limit', spec.limit) end
-    if spec.followers ~= '' then add('followers', spec.followers) end
-  end
+  if rules(spec, add) then extra = true end
   if extra then add('more', 1) end
   redis.call('HSET', P .. 'run:' .. id, unpack(fields))
+end
+
+-- unbound(key): nothing has happened of the run, so it is bound to no version of its job. One with
+-- params is: they were checked against that. So is one that is for one node.
+local function unbound(key)
+  local h = redis.call('HMGET', key, 'status', 'attempt', 'pin', 'params')
+  return h[1] == 'queued' and h[2] == '0' and not h[3] and not h[4]
+end
+
+-- rule(id, spec): a run that is unbound becomes one of that spec: what the schedule says of it, and
+-- what it executes. Whose end it concerned it still does.
+local function rule(id, spec)
+  local key = P .. 'run:' .. id
+  redis.call('HDEL', key, 'route', 'crash_retries', 'delivery', 'unroutable_ms', 'group', 'group_limit', 'followers',
+    'parked_at', 'waits', 'unroutable')
+  local fields = { 'digest', spec.digest, 'priority', spec.priority, 'more', 1 }
+  rules(spec, function(field, value)
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
+  end)
+  redis.call('HSET', key, unpack(fields))
 end
 
 local function queued_event(job, id, tick)
@@ -304,19 +330,22 @@ local function follow(id, job, state, failure, followers, events)
   end
 end
 
+-- leave_group(group, id): the run makes room for the next one.
+local function leave_group(group, id)
+  redis.call('SREM', P .. 'group:' .. group, id)
+  for _, other in ipairs(redis.call('ZRANGE', P .. 'groupwait:' .. group, 0, -1)) do
+    promote(other)
+    if redis.call('EXISTS', P .. 'waiting:' .. other) == 0 then redis.call('ZREM', P .. 'groupwait:' .. group, other) end
+  end
+end
+
 -- linked_end(id, job, state, events): the end of a run concerns others: runs that wait
 -- for it, its group, and jobs that follow it.
 local function linked_end(id, job, state, events)
   local h = redis.call('HMGET', P .. 'run:' .. id, 'group', 'followers', 'error', 'pinned_to')
   if h[4] then redis.call('SREM', P .. 'active:' .. job .. ':' .. h[4], id) end
   if redis.call('LREM', P .. 'waiting:' .. job, 0, id) == 0 then promote(job) end
-  if h[1] then
-    redis.call('SREM', P .. 'group:' .. h[1], id)
-    for _, other in ipairs(redis.call('ZRANGE', P .. 'groupwait:' .. h[1], 0, -1)) do
-      promote(other)
-      if redis.call('EXISTS', P .. 'waiting:' .. other) == 0 then redis.call('ZREM', P .. 'groupwait:' .. h[1], other) end
-    end
-  end
+  if h[1] then leave_group(h[1], id) end
   if h[2] then follow(id, job, state, h[3] or '', h[2], events) end
 end
 

@@ -5,15 +5,15 @@
 -- KEYS: probe, leader, leases, nodes, recent, events, sequence
 -- ARGV: prefix, token, 1 to take running runs else 0, offset, limit, TIME as the caller
 --       expects it in ms, how far that may be off in ms
--- Returns: {1, entries seen, entries left where they were}; {0} when the token does
---       not hold the seat.
+-- Returns: {1, entries seen, entries left where they were, {id, job, ... of parked runs that may
+--       begin as the leader's file says now: lua/anew.lua}}; {0} when the token does not hold the seat.
 -- Uses: common, queue, ledger, archive, run
 local CRASHES = 3 -- starts that renewed their lease and then lost it, before the run is quarantined
 local LOST = 2 -- more of all that lost it: a command may kill its node before the first renewal
 local PARK_MS = 1000 -- until a parked run is looked at again
 local ROUTED_MS = 10000 -- a run on a one-node route is looked at again: its node may die first
 local UNROUTABLE_MS = 600000
-local ANEW_MS = 10000 -- until a parked run that never began is executed as the leader's file says
+local ANEW_MS = 10000 -- until a parked run that never began may do so as the leader's file says
 local REPORT_MS = 10000 -- until a run that no live node may take is reported
 local LOOK = 50 -- waiting runs of such a route that one call looks at
 
@@ -23,7 +23,7 @@ local take, offset, limit = ARGV[3] == '1' and not unsettled(), ARGV[4], ARGV[5]
 -- and the caller's record of Redis is about to break.
 if math.abs(NOW - tonumber(ARGV[6])) > tonumber(ARGV[7]) then take = false end
 local expired = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', NOW, 'LIMIT', offset, limit)
-local kept, removed, parked, events = 0, {}, {}, {}
+local kept, removed, parked, anew, events = 0, {}, {}, {}, {}
 local pushed, order = {}, {} -- "route priority" -> ids
 
 local function push(route, priority, id)
@@ -68,18 +68,6 @@ local function holder_of(id, h)
           if mark and string.match(mark, '^%S+') == digest then return node.boot end
         end
       end
-    end
-  end
-end
-
--- newest(id): the definition of the run's job in the leader's own file, or nil.
-local function newest(id)
-  local job, boot = string.match(id, '^[^@]+'), string.match(ARGV[2], ':([^:]+):[^:]+$')
-  for _, node in ipairs(fleet()) do
-    if node.boot == boot then
-      local has = redis.call('HMGET', P .. 'schedule:' .. (string.match(node.schedules, '^%S+') or ''), job, '@' .. job)
-      local mark = has[1] or has[2]
-      return mark and string.match(mark, '^%S+')
     end
   end
 end
@@ -171,19 +159,9 @@ local function unclaimed(id, key, h)
     offer(boot, h.priority, id)
     return later(id, ROUTED_MS)
   end
-  -- A run of which nothing has happened is bound to no version of its job. One with params is: they were
-  -- checked against that.
-  if h.status == 'queued' and h.attempt == '0' and not h.pin and tonumber(h.parked_at) < NOW - ANEW_MS and
-    redis.call('HEXISTS', key, 'params') == 0 then
-    local digest = newest(id)
-    if digest and digest ~= h.digest then
-      redis.call('HSET', key, 'digest', digest)
-      redis.call('HDEL', key, 'parked_at', 'waits')
-      push(h.route or 'any', h.priority, id)
-      removed[#removed + 1] = id
-      events[#events + 1] = '{"type":"queued","job":"' .. h.job .. '","run":"' .. id .. '"}'
-      return
-    end
+  if tonumber(h.parked_at) < NOW - ANEW_MS and unbound(key) then
+    anew[#anew + 1] = id
+    anew[#anew + 1] = h.job
   end
   local patience = tonumber(h.unroutable_ms or UNROUTABLE_MS)
   if not take or tonumber(h.parked_at) >= NOW - patience then return later(id, PARK_MS) end
@@ -281,4 +259,4 @@ for _, name in ipairs(order) do
   ring(p.route, #p.ids)
 end
 publish(KEYS[6], KEYS[7], events)
-return { 1, #expired, kept }
+return { 1, #expired, kept, anew }
