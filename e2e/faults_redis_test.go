@@ -269,6 +269,19 @@ jobs:
 // One node loses sight of Redis, and nothing breaks: the worst way to be cut off.
 func TestFault25NodeInABlackHole(t *testing.T) {
 	t.Parallel()
+	oneIsCutOff(t, func(w *wire) { w.lose(true, true) }, func(w *wire) { w.lose(false, false) })
+}
+
+// A firewall that rejects, a proxy or a sidecar that is gone refuses the connections of one
+// node. It cannot know that the others get through.
+func TestANodeThatAloneIsRefused(t *testing.T) {
+	t.Parallel()
+	oneIsCutOff(t, (*wire).refuse, (*wire).accept)
+}
+
+// oneIsCutOff: a node that executes a run is cut off and comes back, while another one sees
+// Redis all the time.
+func oneIsCutOff(t *testing.T, cutOff, comeBack func(*wire)) {
 	f := newFleet(t, alone)
 	w := newWire(t, strings.TrimSuffix(strings.TrimPrefix(f.url, "redis://"), "/0"))
 	flags := []string{"--lease", "3s", "--leader-ttl", "1500ms"}
@@ -279,7 +292,7 @@ func TestFault25NodeInABlackHole(t *testing.T) {
 	first := f.marksOf(id)[0].pid
 	f.up("other", flags...)
 
-	w.lose(true, true)
+	cutOff(w)
 	start := time.Now()
 	f.awaitLeader(patience, "cut")
 	t.Logf("another leader %v after the cut (TTL 1.5 s)", time.Since(start).Round(time.Millisecond))
@@ -294,7 +307,7 @@ func TestFault25NodeInABlackHole(t *testing.T) {
 		}
 	}
 	assert.Zero(t, taken, "it starts nothing that it cannot claim")
-	w.lose(false, false)
+	comeBack(w)
 	healed := time.Now()
 	r := f.awaitRun(patience, id, "succeeded", 2)
 	assert.Equal(t, 2, r.Attempt)
@@ -314,7 +327,7 @@ func TestFault25NodeInABlackHole(t *testing.T) {
 	for _, job := range []string{"tick", "tack"} {
 		sum.add(f.audit(job, everySecond(begin, end)))
 	}
-	t.Log(accountHead() + "\n" + sum.row("black hole"))
+	t.Log(accountHead() + "\n" + sum.row("one is cut off"))
 	sum.balanced(t)
 }
 

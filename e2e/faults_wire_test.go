@@ -27,10 +27,12 @@ func atLength[T any](short, long T) T {
 // wire stands between a node and Redis, as a network does: it may be slow, narrow,
 // or lose what it carries in either direction without a word.
 type wire struct {
-	to     string
-	listen net.Listener
+	t    testing.TB
+	to   string
+	addr string
 
 	mu                        sync.Mutex
+	listen                    net.Listener         // nil while it refuses
 	delay                     func() time.Duration // of a piece, in one direction
 	rate                      int                  // bytes a second in one direction; 0: any
 	loseRequests, loseReplies bool
@@ -40,23 +42,40 @@ type wire struct {
 
 func newWire(t testing.TB, to string) *wire {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	w := &wire{to: to, listen: l, delay: func() time.Duration { return 0 }, conns: map[net.Conn]bool{}}
-	go w.accept()
-	t.Cleanup(func() {
-		_ = l.Close() // accept ends with it
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		for c := range w.conns {
-			_ = c.Close() // the other end may have been first
-		}
-	})
+	w := &wire{t: t, to: to, addr: "127.0.0.1:0", delay: func() time.Duration { return 0 }, conns: map[net.Conn]bool{}}
+	w.accept()
+	w.addr = w.listen.Addr().String()
+	t.Cleanup(w.refuse)
 	return w
 }
 
 // url is the address of Redis through the wire.
-func (w *wire) url() string { return "redis://" + w.listen.Addr().String() + "/0" }
+func (w *wire) url() string { return "redis://" + w.addr + "/0" }
+
+// refuse resets every connection, and refuses new ones until accept.
+func (w *wire) refuse() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.listen != nil {
+		_ = w.listen.Close() // serve ends with it
+	}
+	w.listen = nil
+	for c := range w.conns {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close() // the other end may have been first
+	}
+}
+
+// accept takes connections, at the same address each time.
+func (w *wire) accept() {
+	w.t.Helper()
+	l, err := net.Listen("tcp", w.addr)
+	require.NoError(w.t, err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listen = l
+	go w.serve(l)
+}
 
 // lose says what vanishes from now on. What a connection has lost is lost: that
 // direction of it stays dumb, as no retransmission ever comes.
@@ -73,9 +92,9 @@ func (w *wire) slow(delay func() time.Duration, rate int) {
 	w.delay, w.rate = delay, rate
 }
 
-func (w *wire) accept() {
+func (w *wire) serve(l net.Listener) {
 	for {
-		near, err := w.listen.Accept()
+		near, err := l.Accept()
 		if err != nil {
 			return
 		}
@@ -86,9 +105,13 @@ func (w *wire) accept() {
 		}
 		w.mu.Lock()
 		w.conns[near], w.conns[far] = true, true
+		refused := w.listen != l
 		w.mu.Unlock()
 		go w.carry(far, near, true)
 		go w.carry(near, far, false)
+		if refused { // meanwhile
+			_, _ = near.Close(), far.Close()
+		}
 	}
 }
 

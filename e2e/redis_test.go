@@ -155,19 +155,6 @@ func TestRedisKilledForFiveSeconds(t *testing.T) {
 	}
 }
 
-// lonely is a job that says in DIR/together when two attempts of a run are under way.
-const lonely = `
-jobs:
-  tick: {schedule: "* * * * * *", catch_up: all, overlap: allow, run: MARK}
-  work:
-    run: |
-      MARK
-      mkdir DIR/lock || echo "attempt $CARILLON_ATTEMPT" >> DIR/together
-      trap 'rmdir DIR/lock; exit 1' TERM
-      i=0; while [ $i -lt 60 ]; do sleep 0.1; i=$((i+1)); done
-      rmdir DIR/lock
-`
-
 // A Redis that hangs, or is gone, proves nothing: for all a node knows the others see it.
 // So an attempt ends before its lease does, and never two of them run at a time.
 func TestRedisAwayForLongerThanALease(t *testing.T) {
@@ -178,11 +165,11 @@ func TestRedisAwayForLongerThanALease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, server := ownFleet(t, lonely, persistent...)
+			f, server := ownFleet(t, alone, persistent...)
 			for _, name := range []string{"n1", "n2"} {
 				f.up(name, "--lease", "3s", "--leader-ttl", "1500ms")
 			}
-			begin := f.adopted(1)
+			begin := f.adopted(2)
 			id := f.trigger("work")
 			eventually(t, patience, func() bool { return len(f.marksOf(id)) == 1 }, "%s begins", id)
 
@@ -190,7 +177,12 @@ func TestRedisAwayForLongerThanALease(t *testing.T) {
 			pass(6 * time.Second)
 			assert.Len(t, f.marksOf(id), 1, "nobody starts anything while Redis is away")
 			away.heal(server)
-			f.startedApart(id)
+			r := f.awaitRun(40*time.Second, id, "succeeded", 1)
+			lines := f.marksOf(id)
+			t.Logf("the run ended with attempt %d, having begun %d times", r.Attempt, len(lines))
+			assert.Len(t, lines, r.Attempt)
+			assert.Greater(t, r.Attempt, 1)
+			assert.Empty(t, read(f.dir+"/together"), "two attempts at one time")
 
 			a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
 			t.Log(accountHead() + "\n" + a.row("Redis "+name))
@@ -198,41 +190,6 @@ func TestRedisAwayForLongerThanALease(t *testing.T) {
 			assert.Zero(t, a.skipped+a.missed)
 		})
 	}
-}
-
-// A firewall, a proxy or a sidecar refuses the connections of one node. It cannot know
-// that the others get through, and start its run anew when the lease is over.
-func TestANodeThatAloneIsRefused(t *testing.T) {
-	t.Parallel()
-	f, server := ownFleet(t, lonely)
-	gate := openGate(t, server.Addr())
-	direct := f.url
-	f.url = "redis://" + gate.addr + "/0"
-	f.up("n1", "--lease", "3s", "--leader-ttl", "1500ms")
-	begin := f.adopted(1)
-	id := f.trigger("work")
-	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 1 }, "%s begins", id)
-	f.url = direct
-	f.up("n2", "--lease", "3s", "--leader-ttl", "1500ms")
-
-	gate.shut()
-	eventually(t, patience, func() bool { return len(f.marksOf(id)) == 2 }, "n2 starts it anew")
-	f.startedApart(id)
-	gate.open()
-	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
-	t.Log(accountHead() + "\n" + a.row("one node is refused"))
-	a.balanced(t)
-}
-
-// startedApart waits for the end of a run of lonely: its attempts were never side by side.
-func (f *fleet) startedApart(id string) {
-	f.t.Helper()
-	r := f.awaitRun(40*time.Second, id, "succeeded", 1)
-	lines := f.marksOf(id)
-	f.t.Logf("the run ended with attempt %d, having begun %d times", r.Attempt, len(lines))
-	assert.Len(f.t, lines, r.Attempt)
-	assert.Greater(f.t, r.Attempt, 1)
-	assert.Empty(f.t, read(f.dir+"/together"), "two attempts at one time")
 }
 
 func TestScriptsFlushedAllTheTime(t *testing.T) {
