@@ -221,6 +221,59 @@ func TestFault22RedisDiskIsFull(t *testing.T) {
 	}
 }
 
+// While the disk was full, Redis tried to rewrite its append-only file. What 7.0 appends to
+// the file that it began for that is cut at the wrong place, and a restart may not read it.
+// With room again, a rewrite before the restart mends that, and doctor says so.
+func TestFault22RewriteOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	disk := smallDisk(t, "2m")
+	f, server := ownFleet(t, tickAndWork, "--appendonly", "yes", "--appendfsync", "everysec", "--dir", disk, "--auto-aof-rewrite-percentage", "0")
+	for i := range 50 { // the rewritten file, which is compressed, does not fit into what is left below
+		padding := make([]byte, 1000)
+		for at := range padding {
+			padding[at] = byte(rand.IntN(256))
+		}
+		require.NoError(t, f.rdb.Set(ctx, "padding:"+itoa(i), padding, 0).Err())
+	}
+	p := f.up("n1", "--lease", "4s", "--leader-ttl", "1500ms")
+	begin := f.adopted(1)
+	ballast := filepath.Join(disk, "ballast")
+	fill(t, ballast)
+	full, err := os.Stat(ballast)
+	require.NoError(t, err)
+	require.NoError(t, os.Truncate(ballast, full.Size()-12_000))
+	rewritten := func() string {
+		info := f.rdb.InfoMap(ctx, "persistence").Val()["Persistence"]
+		if info["aof_rewrite_in_progress"] != "0" || info["aof_rewrite_scheduled"] != "0" {
+			return ""
+		}
+		return info["aof_last_bgrewrite_status"]
+	}
+	eventually(t, patience, func() bool {
+		_ = f.rdb.BgRewriteAOF(ctx).Err() // refused where there is not even room for the list of files
+		return rewritten() == "err"
+	}, "a rewrite fails")
+	p.says(patience, "Redis cannot write its disk")
+	require.NoError(t, os.Remove(ballast))
+	eventually(t, patience, func() bool { return f.rdb.Set(ctx, "after", "room", 0).Err() == nil }, "Redis takes writes again")
+
+	r := f.call("doctor")
+	assert.Equal(t, 1, r.code)
+	assert.Contains(t, r.out, "problem disk: aof_last_bgrewrite_status err")
+	assert.Contains(t, r.out, "BGREWRITEAOF before Redis is restarted")
+	require.NoError(t, f.rdb.BgRewriteAOF(ctx).Err())
+	eventually(t, patience, func() bool { return rewritten() == "ok" }, "it is rewritten")
+	server.Kill()
+	server.Restart()
+	assert.Equal(t, "room", f.rdb.Get(ctx, "after").Val(), "what came after the refusals is there")
+	id := f.trigger("work")
+	f.awaitRun(2*patience, id, "succeeded", 1)
+	a := f.audit("tick", everySecond(begin, f.settle(patience, "tick")))
+	t.Log(accountHead() + "\n" + a.row("rewrite on a full disk"))
+	a.balanced(t)
+}
+
 // smallDisk is a file system of its own. It takes root.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()

@@ -82,6 +82,7 @@ func TestDoctorFindsEach(t *testing.T) {
 		}},
 		{"disk", problem, "rdb_last_bgsave_status err", info("rdb_last_bgsave_status", "err")},
 		{"disk", problem, "aof_last_write_status err", info("aof_last_write_status", "err")},
+		{"disk", problem, "redis-cli BGREWRITEAOF before Redis is restarted", info("aof_last_bgrewrite_status", "err")},
 		{"replica_lag", warning, "silent for 12 s", info("slave0", "ip=10.0.0.2,port=6379,state=online,offset=1,lag=12")},
 		{"replica_lag", warning, "state wait_bgsave", info("slave0", "ip=10.0.0.2,port=6379,state=wait_bgsave,offset=1,lag=0")},
 		{"wait_replicas", warning, "waits for 2 replicas (--wait-replicas) and 1 had", func(p *patient) { p.Nodes[1].WaitReplicas, p.Nodes[1].Replicas = 2, 1 }},

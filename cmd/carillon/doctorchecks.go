@@ -215,8 +215,11 @@ func checkDisk(p patient) []finding {
 	var found []finding
 	for _, f := range []string{"rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status"} {
 		if status := p.Info[f]; status != "" && status != "ok" {
-			found = append(found, one(problem, f+" "+status, "free space on the disk of Redis and read its log, then redis-cli BGSAVE",
-				"Redis could not write its disk; by default it then refuses every write")...)
+			mend := "free space on the disk of Redis and read its log, then redis-cli BGSAVE"
+			if strings.HasPrefix(f, "aof_") {
+				mend = "free space on the disk of Redis and read its log, then redis-cli BGREWRITEAOF before Redis is restarted"
+			}
+			found = append(found, one(problem, f+" "+status, mend, "Redis could not write its disk; by default it then refuses every write")...)
 		}
 	}
 	return found
