@@ -25,7 +25,7 @@ type renaming struct {
 
 const (
 	renameJobs = 20  // in one call
-	renameRuns = 500 // unfinished ones that one call takes along
+	renameRuns = 500 // unfinished ones whose hashes one call writes
 )
 
 // Rename hands what jobs had under an old name over to the new one, under the

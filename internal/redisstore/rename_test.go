@@ -309,6 +309,108 @@ func TestRenameTakesEveryUnfinishedRunAlong(t *testing.T) {
 	})
 }
 
+// However many unfinished runs it has, from the first call on they are in the way of the new
+// name's. A leader that dies after that call leaves nothing that overlaps, whichever runs end first
+// and whether the next one has the new file or the old.
+func TestRenameOfVeryManyRunsIsWholeAtOnce(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		for _, next := range []string{"the new file", "the old file", "nobody", "another job of the old name"} {
+			t.Run(next, func(t *testing.T) {
+				s := f.node("n1")
+				lose(t, s)
+				token := lead(t, s)
+				before := file(t, "{jobs: {old: {overlap: allow, run: echo}}}")
+				after := file(t, "{jobs: {new: {renamed_from: old, overlap: skip, run: echo}}}")
+				third := file(t, "{jobs: {new: {overlap: skip, run: echo}, old: {overlap: skip, run: echo something else}}}")
+				take(t, s, token, before)
+				const many, some = 30, 10
+				for i := range many {
+					trigger(t, s, before.Job("old"), fmt.Sprint(i))
+				}
+				claims := claim(t, s, many)
+				require.Len(t, claims, many)
+				rename := func() int64 {
+					reply, err := s.eval(ctx, renameScript, []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.renamed(), s.keys.paused(),
+						s.keys.pauses(), s.keys.backfills(), s.keys.nodes(), s.keys.events(), s.keys.sequence()}, token, some, "old", "new")
+					require.NoError(t, err)
+					return toInt(reply.([]any)[1])
+				}
+				busy := func(j *jobs.Job) {
+					t.Helper()
+					reply, err := s.Trigger(ctx, jobs.TriggerRequest{Job: j, Unique: "b", By: "me"})
+					require.NoError(t, err)
+					require.Equal(t, "overlap: an earlier run is unfinished", reply.Why)
+				}
+				require.EqualValues(t, 1, rename(), "some are left")
+				busy(after.Job("new"))
+				job := func(c jobs.Claim) string { return s.cmd.HGet(ctx, s.keys.run(c.RunID), "job").Val() }
+				end := func(name string) {
+					for _, c := range claims[1:] {
+						if job(c) == name {
+							finish(t, s, jobs.Result{RunID: c.RunID, Token: c.Token, Status: jobs.Failed, Error: "no"})
+						}
+					}
+				}
+				end("new")
+				busy(after.Job("new"))
+				require.EqualValues(t, 1, rename())
+				last := after.Job("new")
+				switch next {
+				case "the new file":
+					take(t, s, token, after)
+				case "the old file":
+					take(t, s, token, before)
+					last = file(t, "{jobs: {old: {overlap: skip, run: echo}}}").Job("old")
+				case "another job of the old name":
+					take(t, s, token, third)
+					other := trigger(t, s, third.Job("old"), "its own")
+					require.Equal(t, other, claimOne(t, s).RunID)
+				}
+				busy(last)
+				end("old")
+				end("new")
+				busy(last)
+				finish(t, s, jobs.Result{RunID: claims[0].RunID, Token: claims[0].Token, Status: jobs.Succeeded})
+				finish(t, s, jobs.Result{RunID: trigger(t, s, last, "c"), Token: claimOne(t, s).Token, Status: jobs.Succeeded})
+				require.Zero(t, s.cmd.Exists(ctx, s.keys.active("new")).Val())
+				if next != "another job of the old name" {
+					require.Zero(t, s.cmd.Exists(ctx, s.keys.active("old")).Val())
+				}
+				require.EqualValues(t, many+1, s.cmd.LLen(ctx, s.keys.history(last.Name)).Val())
+				require.EqualValues(t, 1, s.cmd.Exists(ctx, s.keys.history("old"), s.keys.history("new")).Val())
+			})
+		}
+	})
+}
+
+// A rollback that failed before the rename, and is resumed after it.
+func TestAResumedRollbackOfARenamedJobIsItsNewNames(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		const text = "{jobs: {%s: {%s steps: [{name: one, run: echo, undo: {run: echo}}]}}}"
+		before, after := file(t, fmt.Sprintf(text, "old", "")), file(t, fmt.Sprintf(text, "new", "renamed_from: old,"))
+		take(t, s, token, before)
+		id := trigger(t, s, before.Job("old"), "a")
+		c := claimOne(t, s)
+		step(t, s, c, 0, "one", true)
+		finishOne(t, s, c, jobs.Failed, "one", "no")
+		finishOne(t, s, claimOne(t, s), jobs.RollbackFailed, "", "nor")
+		take(t, s, token, after)
+		_, _, err := s.ResumeRollback(ctx, id, "me")
+		require.NoError(t, err)
+		reply, err := s.Trigger(ctx, jobs.TriggerRequest{Job: after.Job("new"), Unique: "b", By: "me"})
+		require.NoError(t, err)
+		require.Equal(t, id, reply.InTheWay)
+		require.Zero(t, s.cmd.LLen(ctx, s.keys.history("new")).Val())
+		finishOne(t, s, claimOne(t, s), jobs.RolledBack, "", "")
+		require.Equal(t, []string{id}, s.cmd.LRange(ctx, s.keys.history("new"), 0, -1).Val())
+		require.Zero(t, s.cmd.Exists(ctx, s.keys.active("old"), s.keys.active("new"), s.keys.history("old")).Val())
+	})
+}
+
 // Two jobs become one: each had runs of its own, and both had a cursor in one file.
 func TestOneOfTwoJobsIsRenamedIntoTheOther(t *testing.T) {
 	engines(t, func(t *testing.T, f *fleet) {

@@ -63,6 +63,7 @@ for _, r in ipairs(accepted) do
     local more = redis.call('HMGET', key, 'linked', 'recorded', 'job')
     r.linked, r.steps, r.job = more[1], more[2], more[3] or r.job -- it may have been renamed
   end
+  r.job = job_of(r.id, r.job)
   fields, width = {}, 0
   if code ~= '' and r.from == 'running' then set('exit_code', code) end -- an undo's is not the run's
   if wrote ~= '0' then set('output_bytes', wrote) end

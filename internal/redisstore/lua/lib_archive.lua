@@ -46,6 +46,27 @@ local function shorten_history(history, failures)
   forget(gone)
 end
 
+-- called(job): the name that the job has now. Whether any was renamed is asked once a call.
+local names
+local function called(job)
+  if names == nil then names = redis.call('EXISTS', P .. 'renamed') == 1 and {} end
+  if not names then return job end
+  names[job] = names[job] or string.match(redis.call('HGET', P .. 'renamed', job) or job, '^%S+')
+  return names[job]
+end
+
+-- job_of(id, job): the name that the job of a run which ends has now. One that a rename
+-- (lua/rename.lua) has not come to yet is none that it has to come to.
+local function job_of(id, job)
+  local now = called(job)
+  if now ~= job then
+    redis.call('SREM', P .. 'active:' .. job, id)
+    local node = redis.call('HGET', P .. 'run:' .. id, 'pinned_to')
+    if node then redis.call('SREM', P .. 'active:' .. job .. ':' .. node, id) end
+  end
+  return now
+end
+
 -- archive(job, done): done is a list of {id=, ok=} that just became final, the
 -- oldest first. Takes them out of the active set and into the history.
 local function archive(job, done)

@@ -353,6 +353,7 @@ end
 -- says so. Scripts that end many runs at once call archive for all of a job, then
 -- linked_end for each that needs it.
 local function finished(id, job, state, linked, events)
+  job = job_of(id, job)
   archive(job, { { id = id, ok = state == 'succeeded' } })
   remember(P .. 'recent', { id })
   if linked then linked_end(id, job, state, events) end

@@ -2,15 +2,16 @@
 -- adopted. Runs keep their ids; what moves is what lists and counts them.
 --
 -- KEYS: probe, leader, cursors, renamed, paused, pauses, backfills, nodes, events, sequence
--- ARGV: prefix, token, most unfinished runs to take along in this call, then for each job: old name,
---       new name ("" to forget that there was a rename)
--- Returns: {1, 1 when unfinished runs are left under an old name else 0}; {0} when the token does not
---       hold the seat. A repeat finds nothing to move.
+-- ARGV: prefix, token, of how many unfinished runs this call may write the hash, then for each job: old
+--       name, new name ("" to forget that there was a rename)
+-- Returns: {1, 1 when hashes are left that say an old name else 0}; {0} when the token does not
+--       hold the seat. A repeat goes on with those, and finds nothing else to move.
 -- A field of :renamed is "new-name since-ms".
 -- Uses: common, queue, ledger, archive, run, iso
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 0 } end
-local most = tonumber(ARGV[3])
-local budget, left, events = most, 0, {}
+local budget, left, events = tonumber(ARGV[3]), 0, {}
+local nodes = { '' } -- what follows a job in the names of its sets
+for _, node in ipairs(redis.call('ZRANGE', KEYS[8], 0, -1)) do nodes[#nodes + 1] = ':' .. node end
 
 -- carry(kind, from, to, late, keep, change): the list of the old name joins that of the new one, both the newest
 -- first. What came after the rename is newer than what is there.
@@ -33,13 +34,16 @@ local function carry(kind, from, to, late, keep, change)
   return target, #list
 end
 
--- take(set, into, to): unfinished runs, as many as this call may still take.
+-- join(set, into): what is unfinished under the old name is in the way of the new one's runs at
+-- once, all of it: 60 ms for 100,000 of them, and with their hashes half a second. The old set is from
+-- then on the list of those whose hashes say the old name still.
+local function join(set, into)
+  variadic('SADD', into, redis.call('SMEMBERS', set))
+end
+
+-- take(set, into, to): the hashes of runs, as many as this call may still write.
 local function take(set, into, to)
   local ids = redis.call('SRANDMEMBER', set, budget)
-  if #ids == 0 then
-    if redis.call('EXISTS', set) == 1 then left = 1 end
-    return
-  end
   budget = budget - #ids
   for _, id in ipairs(ids) do
     if known(id) then
@@ -49,6 +53,11 @@ local function take(set, into, to)
   end
   variadic('SREM', set, ids)
   if redis.call('EXISTS', set) == 1 then left = 1 end
+end
+
+-- take_all(from, to): the same for all sets of the job.
+local function take_all(from, to)
+  for _, node in ipairs(nodes) do take(P .. 'active:' .. from .. node, P .. 'active:' .. to .. node, to) end
 end
 
 -- wait_on(from, to): the run that waits for its turn waits for that of the new name.
@@ -96,22 +105,33 @@ local function decided(from, to)
   redis.call('HSET', KEYS[3], to, value)
 end
 
-local function move(from, to)
+-- mark(from, to): from here on the old name means the new one. Returns whether it did already.
+local function mark(from, to)
   local was = redis.call('HGET', KEYS[4], from)
-  local late = was and string.match(was, '^(%S+)') == to
-
-  -- All unfinished runs of a job go in one call, unless there are more than one may take: who looks
-  -- for what is in the way under one name must not miss what is left under the other.
-  local sets, unfinished = { '' }, 0
-  for _, node in ipairs(redis.call('ZRANGE', KEYS[8], 0, -1)) do sets[#sets + 1] = ':' .. node end
-  for _, node in ipairs(sets) do unfinished = unfinished + redis.call('SCARD', P .. 'active:' .. from .. node) end
-  if unfinished > budget and budget < most then
-    left = 1
-    return
+  redis.call('HDEL', KEYS[4], to)
+  names = nil -- called() has to ask anew
+  if was and string.match(was, '^(%S+)') == to then return true end
+  redis.call('HSET', KEYS[4], from, to .. ' ' .. NOW)
+  local all = redis.call('HGETALL', KEYS[4])
+  for i = 1, #all, 2 do
+    local name, since = string.match(all[i + 1], '^(%S+) (%d+)$')
+    if name == from then redis.call('HSET', KEYS[4], all[i], to .. ' ' .. since) end
   end
-  for _, node in ipairs(sets) do take(P .. 'active:' .. from .. node, P .. 'active:' .. to .. node, to) end
-  local told = unfinished > 0 or cursor_of(from) or redis.call('EXISTS', P .. 'history:' .. from, P .. 'ledger:' .. from) > 0
-  if unfinished > most then return end -- the rest of them first, then what they are in the way of
+  return false
+end
+
+local function move(from, to)
+  local late = mark(from, to)
+
+  local told = cursor_of(from) or redis.call('EXISTS', P .. 'history:' .. from, P .. 'ledger:' .. from) > 0
+  for _, node in ipairs(nodes) do
+    local set = P .. 'active:' .. from .. node
+    if redis.call('EXISTS', set) == 1 then
+      told = true
+      if not late then join(set, P .. 'active:' .. to .. node) end
+    end
+  end
+  take_all(from, to)
   wait_on(from, to)
   decided(from, to)
 
@@ -158,20 +178,18 @@ local function move(from, to)
   end
   redis.call('HDEL', KEYS[7], from)
 
-  redis.call('HDEL', KEYS[4], to)
-  if late then return end
-  redis.call('HSET', KEYS[4], from, to .. ' ' .. NOW)
-  local all = redis.call('HGETALL', KEYS[4])
-  for i = 1, #all, 2 do
-    local name, since = string.match(all[i + 1], '^(%S+) (%d+)$')
-    if name == from and all[i] ~= to then redis.call('HSET', KEYS[4], all[i], to .. ' ' .. since) end
-  end
-  if not told then return end -- a new Redis: there is nothing to tell
+  if late or not told then return end -- in a new Redis there is nothing to tell
   events[#events + 1] = '{"type":"renamed","job":"' .. to .. '","reason":"was ' .. from .. '"}'
 end
 
 for i = 4, #ARGV, 2 do
-  if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[4], ARGV[i]) else move(ARGV[i], ARGV[i + 1]) end
+  if ARGV[i + 1] ~= '' then
+    move(ARGV[i], ARGV[i + 1])
+  else
+    local now = string.match(redis.call('HGET', KEYS[4], ARGV[i]) or '', '^%S+')
+    if now then take_all(ARGV[i], now) end
+    if left == 0 then redis.call('HDEL', KEYS[4], ARGV[i]) end
+  end
 end
 publish(KEYS[9], KEYS[10], events)
 return { 1, left }

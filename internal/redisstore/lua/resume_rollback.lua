@@ -16,10 +16,12 @@ redis.call('PERSIST', KEYS[3])
 -- waits for this end too.
 redis.call('HDEL', key, 'finished_at', 'rollback_error', 'undo_crashes', 'undo_lost', 'followers')
 redis.call('HSET', key, 'linked', 1, 'more', 1)
-redis.call('LREM', P .. 'history:' .. h[2], 0, id)
-redis.call('LREM', P .. 'failures:' .. h[2], 0, id)
+local job = called(h[2])
+redis.call('HSET', key, 'job', job)
+redis.call('LREM', P .. 'history:' .. job, 0, id)
+redis.call('LREM', P .. 'failures:' .. job, 0, id)
 redis.call('LREM', P .. 'recent', 0, id)
-local active = P .. 'active:' .. h[2]
+local active = P .. 'active:' .. job
 if h[4] then active = active .. ':' .. h[4] end
 redis.call('SADD', active, id)
 if h[6] then redis.call('SADD', P .. 'group:' .. h[6], id) end
