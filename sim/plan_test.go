@@ -38,6 +38,7 @@ const (
 	swallowRequests faultKind = "requests vanish"
 	swallowReplies  faultKind = "answers vanish"
 	blackhole       faultKind = "no network"
+	refusing        faultKind = "connections reset and refused"
 	slowNetwork     faultKind = "slow network"
 	redisForward    faultKind = "clock of Redis steps forward"
 	redisBack       faultKind = "clock of Redis steps back"
@@ -61,7 +62,7 @@ var kinds = []struct {
 }{
 	{crashBefore, 4}, {crashAfter, 6}, {stop, 2}, {freeze, 3}, {suspend, 2}, {clockStep, 2},
 	{cutReply, 5}, {lateReply, 3}, {lateRequest, 4}, {swallowRequests, 3}, {swallowReplies, 4},
-	{blackhole, 3}, {slowNetwork, 2}, {redisForward, 1}, {redisBack, 1}, {redisRestart, 2},
+	{blackhole, 3}, {refusing, 3}, {slowNetwork, 2}, {redisForward, 1}, {redisBack, 1}, {redisRestart, 2},
 	{redisLoads, 1}, {redisEmpty, 1}, {flushAll, 1}, {scriptFlush, 2}, {reload, 2},
 	{trigger, 6}, {cancelRun, 4}, {pauseJob, 3}, {resumeRollback, 2}, {killer, 1},
 }
@@ -201,7 +202,7 @@ func (f *fault) draws(r *rand.Rand, p *plan, scripts []string) {
 		f.length = between(r, 200*time.Millisecond, 2*p.lease)
 	case clockStep:
 		f.length = between(r, -time.Hour, 30*time.Second)
-	case swallowRequests, swallowReplies, blackhole, slowNetwork:
+	case swallowRequests, swallowReplies, blackhole, refusing, slowNetwork:
 		f.length = between(r, 100*time.Millisecond, pick(r, time.Second, 5*time.Second, 2*p.lease))
 	case redisForward:
 		f.length = pick(r, between(r, time.Second, 10*time.Second), between(r, time.Minute, time.Hour))

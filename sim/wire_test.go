@@ -27,7 +27,7 @@ type port struct {
 	moved  *sync.Cond
 	dead   bool          // the process is gone: nothing goes in or out
 	frozen bool          // nothing moves, nothing breaks
-	fault  faultKind     // a window of losses: "" or swallowRequests, swallowReplies, blackhole
+	fault  faultKind     // a window of losses: "" or swallowRequests, swallowReplies, blackhole, refusing
 	delay  time.Duration // of everything, each way
 	traps  []*trap
 	conns  map[*wire]struct{}
@@ -107,7 +107,7 @@ func (p *port) trapped(script string) *trap {
 // itself at the first answer that does not come.
 func (p *port) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	refused := &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
-	if p.w.redis.isDown() {
+	if fault, _ := p.look(); fault == refusing || p.w.redis.isDown() {
 		return nil, refused
 	}
 	inner, err := p.w.redis.dial(ctx, network, addr)
@@ -117,7 +117,7 @@ func (p *port) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	near, far := redistest.Pipe()
 	c := &wire{port: p, far: far, inner: inner}
 	p.mu.Lock()
-	dead := p.dead
+	dead := p.dead || p.fault == refusing
 	p.conns[c] = struct{}{}
 	p.mu.Unlock()
 	if dead || p.w.redis.isDown() {

@@ -318,8 +318,12 @@ func (w *world) apply(f *fault) {
 		case clockStep:
 			w.struck(f.kind)
 			l.member.skew.Add(int64(f.length))
-		case swallowRequests, swallowReplies, blackhole:
+		case swallowRequests, swallowReplies, blackhole, refusing:
 			l.port.set(func() { l.port.fault = f.kind })
+			if f.kind == refusing {
+				w.struck(f.kind)
+				l.port.cut(false)
+			}
 			w.after(f.length, func() {
 				l.port.set(func() {
 					if l.port.fault == f.kind {
