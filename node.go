@@ -216,7 +216,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	n.store, n.strangers = store, newStrangers(n)
+	n.store, n.strangers = store, newStrangers(n, store)
 
 	// What the rest stands on ends last: the embedded server, then the connections.
 	ground := newGroup(context.WithoutCancel(ctx))

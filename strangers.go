@@ -16,18 +16,48 @@ import (
 // were alone. Nodes of the other one neither lead while one of the first lives that
 // may, nor take runs that are meant for any node; see docs/operations.md.
 type strangers struct {
-	node *Node
+	node  *Node
+	store strangersStore
 
 	foreign atomic.Bool // the leader is of another fleet
 
 	mu    sync.Mutex
-	known map[[2]string]bool // whether two schedules have no job in common, by their digests
-	said  time.Time          // when this leader warned of the others
+	known map[[2]string]acquaintance // by the digests of two schedules, this node's first
+	names map[string][]string        // of jobs, by the digest of their schedule
+	said  time.Time                  // when this leader warned of the others
 }
 
-func newStrangers(n *Node) *strangers { return &strangers{node: n, known: map[[2]string]bool{}} }
+// strangersStore is what strangers ask of Redis.
+type strangersStore interface {
+	Leader(ctx context.Context) (jobs.Leadership, bool, error)
+	DigestOf(ctx context.Context, name, boot string) (string, error)
+	Marks(ctx context.Context, digests []string) (map[string]jobs.Marks, error)
+	Shares(ctx context.Context, digest string, names []string) (shares, known bool, err error)
+	Scheduled(ctx context.Context, names []string) (bool, error)
+}
 
-const strangersSaid = time.Minute // between two warnings of a leader
+// acquaintance is whether two schedules have no job in common.
+type acquaintance struct {
+	strange bool
+	until   time.Time // zero: for ever
+}
+
+func newStrangers(n *Node, store strangersStore) *strangers {
+	return &strangers{node: n, store: store, known: map[[2]string]acquaintance{}, names: map[string][]string{}}
+}
+
+const (
+	strangersSaid = time.Minute // between two warnings of a leader
+
+	// Whoever has a job in common with this node has it for as long as both have their
+	// schedules. That there is none is looked at again: a node may be publishing what it
+	// has. What could not be found out is not asked at each look of an election: it
+	// may have taken all the time there was for that.
+	strangeFor = time.Minute
+	unknownFor = 5 * time.Second
+
+	pairsKept, namesKept = 100, 4
+)
 
 // to reports whether the schedule of that digest has no job in common with this
 // node's. What is not known is no stranger.
@@ -38,37 +68,74 @@ func (s *strangers) to(ctx context.Context, digest string) bool {
 	}
 	pair := [2]string{own.Digest, digest}
 	s.mu.Lock()
-	strange, known := s.known[pair]
+	a, known := s.known[pair]
 	s.mu.Unlock()
-	if known {
-		return strange
+	if known && (a.until.IsZero() || time.Now().Before(a.until)) {
+		return a.strange
 	}
-	marks, err := s.node.store.Marks(ctx, []string{digest})
-	if err != nil || len(marks[digest]) == 0 {
-		return false
+	shares, published, err := s.store.Shares(ctx, digest, s.own(own))
+	switch now := time.Now(); {
+	case err != nil || !published:
+		a.until = now.Add(unknownFor) // what it was before, it is until then
+	case shares:
+		a = acquaintance{}
+	default:
+		a = acquaintance{strange: true, until: now.Add(strangeFor)}
 	}
-	strange = jobs.MarksOf(own).Strangers(marks[digest])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.known) > 100 {
+	if len(s.known) >= pairsKept {
 		clear(s.known)
 	}
-	s.known[pair] = strange
-	return strange
+	s.known[pair] = a
+	return a.strange
+}
+
+// own are the names that the jobs of this node's schedule have and had.
+func (s *strangers) own(sched *jobs.Schedule) []string {
+	return s.namesOf(sched.Digest, func() jobs.Marks { return jobs.MarksOf(sched) })
+}
+
+// theirs are those of another schedule; none when nobody published it.
+func (s *strangers) theirs(ctx context.Context, digest string) (names []string, err error) {
+	return s.namesOf(digest, func() jobs.Marks {
+		var marks map[string]jobs.Marks
+		marks, err = s.store.Marks(ctx, []string{digest})
+		return marks[digest]
+	}), err
+}
+
+func (s *strangers) namesOf(digest string, marks func() jobs.Marks) []string {
+	s.mu.Lock()
+	names, known := s.names[digest]
+	s.mu.Unlock()
+	if known {
+		return names
+	}
+	if names = marks().Names(); len(names) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.names) >= namesKept {
+		clear(s.names)
+	}
+	s.names[digest] = names
+	return names
 }
 
 // look compares this node with the leader. It reports whether the answer is
 // another one than before.
 func (s *strangers) look(ctx context.Context) (changed bool) {
 	n := s.node
-	lead, led, err := n.store.Leader(ctx)
+	lead, led, err := s.store.Leader(ctx)
 	if err != nil || !led {
 		return false // as it was: the seat is vacant for a moment
 	}
 	name, boot := holderOf(lead.Token)
 	foreign := false
 	if boot != n.boot {
-		digest, err := n.store.DigestOf(ctx, name, boot)
+		digest, err := s.store.DigestOf(ctx, name, boot)
 		if err != nil || digest == "" {
 			return false
 		}
@@ -134,15 +201,15 @@ func (s *strangers) hold(ctx context.Context, others []jobs.Node) (why string, e
 	if rival == nil {
 		return "", nil
 	}
-	mine, err := s.node.store.Scheduled(ctx, jobs.MarksOf(s.node.Schedule()))
+	mine, err := s.store.Scheduled(ctx, s.own(s.node.Schedule()))
 	if err != nil || mine {
 		return "", err
 	}
-	marks, err := s.node.store.Marks(ctx, []string{rival.Digest})
+	names, err := s.theirs(ctx, rival.Digest)
 	if err != nil {
 		return "", err
 	}
-	theirs, err := s.node.store.Scheduled(ctx, marks[rival.Digest])
+	theirs, err := s.store.Scheduled(ctx, names)
 	if err != nil || !theirs {
 		return "", err
 	}

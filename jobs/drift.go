@@ -66,18 +66,21 @@ func definitionIn(mark string) string {
 // Strangers reports whether two schedules have no job in common, under any name
 // that it had: files of two fleets, and not two versions of one.
 func (m Marks) Strangers(other Marks) bool {
-	names := func(m Marks) map[string]bool {
-		set := make(map[string]bool, len(m))
-		for name := range m {
-			set[strings.TrimPrefix(name, "@")] = true
-		}
-		return set
-	}
-	mine := names(m)
-	for name := range names(other) {
-		if mine[name] {
+	theirs := other.Names()
+	for _, name := range m.Names() {
+		if _, common := slices.BinarySearch(theirs, name); common {
 			return false
 		}
 	}
 	return len(m) > 0 && len(other) > 0
+}
+
+// Names are all names that the jobs have or had, sorted.
+func (m Marks) Names() []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, strings.TrimPrefix(name, "@"))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

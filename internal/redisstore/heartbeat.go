@@ -159,11 +159,7 @@ func (s *Store) DigestOf(ctx context.Context, name, boot string) (string, error)
 
 // Scheduled reports whether the last leader that adopted a schedule had one of
 // these jobs, with ticks.
-func (s *Store) Scheduled(ctx context.Context, of jobs.Marks) (bool, error) {
-	names := make([]string, 0, len(of))
-	for name := range of {
-		names = append(names, strings.TrimPrefix(name, "@"))
-	}
+func (s *Store) Scheduled(ctx context.Context, names []string) (bool, error) {
 	for chunk := range slices.Chunk(names, 500) {
 		cursors, err := s.cmd.HMGet(ctx, s.keys.cursors(), chunk...).Result()
 		if err != nil {
@@ -176,6 +172,33 @@ func (s *Store) Scheduled(ctx context.Context, of jobs.Marks) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// Shares reports whether the schedule of that digest has one of these jobs, by the name it has
+// or had; known is false when no node has published that schedule, or there are no names. Of two versions of
+// one file it reads a few fields, of two files all.
+func (s *Store) Shares(ctx context.Context, digest string, names []string) (shares, known bool, err error) {
+	if len(names) == 0 {
+		return false, false, nil
+	}
+	key := s.keys.schedule(digest)
+	for size := 25; len(names) > 0; size = 500 {
+		n := min(size, len(names))
+		fields := make([]string, 0, 2*n)
+		for _, name := range names[:n] {
+			fields = append(fields, name, "@"+name)
+		}
+		marks, err := s.cmd.HMGet(ctx, key, fields...).Result()
+		if err != nil {
+			return false, false, wrap("read what the schedules are", err)
+		}
+		if slices.ContainsFunc(marks, func(mark any) bool { return mark != nil }) {
+			return true, true, nil
+		}
+		names = names[n:]
+	}
+	there, err := s.cmd.Exists(ctx, key).Result()
+	return false, there == 1, wrap("read what the schedules are", err)
 }
 
 // Marks returns what the nodes published of these schedules, by digest. A schedule that

@@ -99,6 +99,39 @@ func finish(t *testing.T, s *Store, results ...jobs.Result) []jobs.FinishAnswer 
 	return reply.Answers
 }
 
+// Whether two schedules have a job in common is found out without reading all of one that has.
+func TestSharesOfSchedules(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		many := &jobs.Schedule{Digest: "many"}
+		names, strange := []string{}, []string{}
+		for i := range 1200 {
+			names, strange = append(names, fmt.Sprintf("j%04d", i)), append(strange, fmt.Sprintf("k%04d", i))
+			many.Jobs = append(many.Jobs, job(names[i]))
+		}
+		many.Jobs[1199].RenamedFrom = "before"
+		_, err := s.Heartbeat(ctx, jobs.Node{Slots: 1}, []*jobs.Schedule{many})
+		require.NoError(t, err)
+		for name, c := range map[string]struct {
+			digest        string
+			names         []string
+			shares, known bool
+		}{
+			"the first":    {"many", names, true, true},
+			"the last":     {"many", append(strange, names[1199]), true, true},
+			"an old name":  {"many", append(strange, "before"), true, true},
+			"none":         {"many", strange, false, true},
+			"unknown":      {"another", names, false, false},
+			"nothing here": {"many", nil, false, false},
+		} {
+			shares, known, err := s.Shares(ctx, c.digest, c.names)
+			require.NoError(t, err, name)
+			require.Equal(t, [2]bool{c.shares, c.known}, [2]bool{shares, known}, name)
+		}
+	})
+}
+
 func TestARunsWholeLife(t *testing.T) {
 	engines(t, func(t *testing.T, f *fleet) {
 		ctx := context.Background()
