@@ -278,7 +278,8 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	services := newGroup(context.WithoutCancel(ctx))
 	services.run("clock", n.store.KeepTime)
 	services.run("control channel", n.store.ReceiveControl)
-	services.run("heartbeat", beat.Run)
+	beats := newGroup(context.WithoutCancel(ctx)) // ends before the goodbye: one on its way would say that the node is there again
+	beats.run("heartbeat", beat.Run)
 
 	work := newGroup(ctx)
 	work.run("executor", exec.Run)
@@ -315,10 +316,11 @@ func (n *Node) live(ctx context.Context, serving bool) error {
 	case <-ctx.Done():
 	case <-work.failed:
 	case <-services.failed:
+	case <-beats.failed:
 	}
 	n.draining.Store(true)
 	beat.leave()
-	err := work.stop(nil)
+	err := errors.Join(work.stop(nil), beats.stop(nil))
 	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if lerr := n.store.Leave(goodbye); lerr != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"carillon"
+	"carillon/internal/redisstore"
 	"carillon/internal/redistest"
 	"carillon/jobs"
 )
@@ -84,6 +85,23 @@ func up(t *testing.T, opts carillon.Options) (*carillon.Node, func()) {
 		t.Fatal("the node is not ready")
 	}
 	return n, stop
+}
+
+// A heartbeat that is on its way when a node stops does not make it a live node again.
+func TestAStoppedNodeStaysGone(t *testing.T) {
+	url, namespace := redistest.Shared(t)
+	look, err := redisstore.Open(redisstore.Options{URL: url, Namespace: namespace})
+	require.NoError(t, err)
+	defer func() { _ = look.Close() }()
+	for i := range 30 {
+		name := fmt.Sprintf("n%d", i)
+		_, stop := up(t, carillon.Options{Redis: url, Namespace: namespace, Node: name, NoLead: i%2 == 0,
+			Schedule: schedule(t, "version: 1\njobs: {a: {run: 'true'}}\n")})
+		stop()
+		nodes, err := look.Nodes(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, nodes, "after its goodbye")
+	}
 }
 
 const everySecond = `
