@@ -119,6 +119,8 @@ func TestEventLogFollowsTheSeat(t *testing.T) {
 		{Type: jobs.EventStep, Job: "j", Run: "j@3", Step: "drain"},
 		{Type: jobs.EventRollbackFailed, Job: "j", Run: "j@3", Error: "exit status 1"},
 		{Type: jobs.EventResumed, Job: "j", By: "ann@here"},
+		{Type: jobs.EventNodeDown, Node: "you", Reason: "no heartbeat"},
+		{Type: jobs.EventNodeDown, Node: "they", Reason: "stopped"},
 	}, false))
 	assert.Equal(t, `level=INFO msg=queued run=j@1
 level=INFO msg="leads now" node=you epoch=8
@@ -128,6 +130,8 @@ level=WARN msg=skipped job=j reason=overlap in_the_way=j@3
 level=INFO msg="step started" run=j@3 step=drain
 level=ERROR msg="rollback failed" run=j@3 error="exit status 1"
 level=INFO msg=resumed job=j by=ann@here
+level=WARN msg="node is gone" node=you reason="no heartbeat"
+level=INFO msg="node was stopped" node=they
 `, out.String())
 }
 

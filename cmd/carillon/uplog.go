@@ -76,7 +76,7 @@ func (l *eventLog) batch(events []jobs.Event, resync bool) error {
 			l.leading = l.leading && e.Node != l.node
 		}
 		if concerns(e, l.node, l.leading) {
-			l.log.LogAttrs(context.Background(), eventLevel(e.Type), eventTitle(e.Type), eventAttrs(e)...)
+			l.log.LogAttrs(context.Background(), eventLevel(e), eventTitle(e), eventAttrs(e)...)
 		}
 	}
 	return nil
@@ -96,8 +96,14 @@ func concerns(e jobs.Event, node string, leading bool) bool {
 	return e.Node == node || e.Node == "" && leading
 }
 
-func eventLevel(t jobs.EventType) slog.Level {
-	switch t {
+// saidGoodbye: the node was stopped, and told the others.
+func saidGoodbye(e jobs.Event) bool { return e.Type == jobs.EventNodeDown && e.Reason == "stopped" }
+
+func eventLevel(e jobs.Event) slog.Level {
+	if saidGoodbye(e) {
+		return slog.LevelInfo
+	}
+	switch e.Type {
 	case jobs.EventFailed, jobs.EventMissed, jobs.EventRollbackFailed, jobs.EventUnroutable:
 		return slog.LevelError
 	case jobs.EventRollingBack, jobs.EventRolledBack, jobs.EventCanceled, jobs.EventCancelAsked, jobs.EventPaused, jobs.EventSilent, jobs.EventDeposed:
@@ -109,8 +115,11 @@ func eventLevel(t jobs.EventType) slog.Level {
 	}
 }
 
-func eventTitle(t jobs.EventType) string {
-	switch t {
+func eventTitle(e jobs.Event) string {
+	if saidGoodbye(e) {
+		return "node was stopped"
+	}
+	switch e.Type {
 	case jobs.EventNodeUp:
 		return "node is up"
 	case jobs.EventNodeDown:
@@ -126,7 +135,7 @@ func eventTitle(t jobs.EventType) string {
 	case jobs.EventUnroutable:
 		return "no live node may take it"
 	default:
-		return strings.ReplaceAll(string(t), "_", " ") // "rolled back"
+		return strings.ReplaceAll(string(e.Type), "_", " ") // "rolled back"
 	}
 }
 
@@ -155,7 +164,9 @@ func eventAttrs(e jobs.Event) []slog.Attr {
 	text("tick", tickRange(e))
 	number("count", int64(e.Count))
 	number("epoch", e.Epoch)
-	text("reason", e.Reason)
+	if !saidGoodbye(e) {
+		text("reason", e.Reason)
+	}
 	text("in_the_way", way)
 	text("error", e.Error)
 	return attrs
