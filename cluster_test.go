@@ -150,6 +150,7 @@ func (o *orchestra) end() (lost, again []string) {
 // The slot of a fleet goes round the masters while the fleet works, then from a
 // master to its replica: nothing is lost, and nothing runs twice.
 func TestAFleetInAClusterFollowsItsSlot(t *testing.T) {
+	t.Parallel()
 	o := play(t, 0)
 	require.Contains(t, o.nodes[0].Status().Redis, "the cluster of ")
 	for range 2 {
@@ -168,6 +169,7 @@ func TestAFleetInAClusterFollowsItsSlot(t *testing.T) {
 // Half of the keys are moved, then nothing happens for a while: as long as that, the
 // fleet waits.
 func TestAMigrationThatTakesItsTimeCostsTimeOnly(t *testing.T) {
+	t.Parallel()
 	o := play(t, 0)
 	to := o.c.Other(o.slot)
 	from := o.c.Begin(o.slot, to)
@@ -189,6 +191,7 @@ func TestAMigrationThatTakesItsTimeCostsTimeOnly(t *testing.T) {
 // its replica had not got can be lost or run again, also of a fleet that waits for
 // replicas. Everything else goes on.
 func TestAFleetInAClusterSurvivesTheMasterOfItsSlot(t *testing.T) {
+	t.Parallel()
 	o := play(t, 1)
 	o.c.AwaitHealth()
 	require.False(t, o.log.has("too few replicas"), "WAIT is answered where the slot is")

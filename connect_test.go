@@ -51,6 +51,7 @@ func oneTick(t *testing.T, url string) {
 }
 
 func TestANodeOverTLS(t *testing.T) {
+	t.Parallel()
 	ca := redistest.NewCA(t)
 	cert, key := ca.Issue(t, "node")
 	addr, _ := redistest.StartTLS(t, ca, "--requirepass", "hunter2")
@@ -67,6 +68,7 @@ func TestANodeOverTLS(t *testing.T) {
 }
 
 func TestANodeOverASocket(t *testing.T) {
+	t.Parallel()
 	dir, err := os.MkdirTemp("", "sock") //nolint:usetesting // a socket's path has at most 107 bytes
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })

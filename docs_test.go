@@ -313,6 +313,7 @@ func TestSomeNumbersOfTheDocuments(t *testing.T) {
 // operator to make: Redis must refuse nothing, and nothing on the line may be
 // more than is needed.
 func TestLeastPrivilege(t *testing.T) {
+	t.Parallel()
 	line := regexp.MustCompile(`(?m)^ACL SETUSER .*$`).FindString(read(t, "docs/redis.md"))
 	require.NotEmpty(t, line)
 	ctx := context.Background()

@@ -186,7 +186,6 @@ func (w *tower) startsOf(id string) (n int) {
 
 // The clock of the leader is an hour off, from its start. Nobody asks it.
 func TestFault30LeaderAnHourAhead(t *testing.T) {
-	t.Parallel()
 	for _, skew := range []time.Duration{time.Hour, -time.Hour} {
 		t.Run(skew.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -217,7 +216,6 @@ func TestFault30LeaderAnHourAhead(t *testing.T) {
 
 // The leader's own clock is set while it leads, in the middle of a minute.
 func TestFault31LeaderClockStepsBack(t *testing.T) {
-	t.Parallel()
 	for _, by := range []time.Duration{-time.Hour, time.Hour, -3 * time.Second} {
 		t.Run(by.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -252,7 +250,6 @@ func TestFault32RedisClockStepsForward(t *testing.T)  { forward(t, time.Hour) }
 func TestFault33FleetSleptForHalfAnHour(t *testing.T) { forward(t, 30*time.Minute) }
 
 func forward(t *testing.T, by time.Duration) {
-	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newTower(t)
 		a := w.up("a", nil)

@@ -127,6 +127,7 @@ func engines(t *testing.T, test func(t *testing.T, opts carillon.Options)) {
 // Two nodes in one process share a fleet; the leader goes, and every tick is run
 // once all the same.
 func TestTwoNodesInOneProcessRunEachTickOnce(t *testing.T) {
+	t.Parallel()
 	engines(t, func(t *testing.T, opts carillon.Options) {
 		var rec recorder
 		nodes := map[string]func(){}
@@ -167,6 +168,7 @@ func TestTwoNodesInOneProcessRunEachTickOnce(t *testing.T) {
 // Jitter moves when a run begins and not which tick it is: each tick is run once,
 // in order, under its own time, and not before its start.
 func TestJitterMovesTheStartAndNotTheTick(t *testing.T) {
+	t.Parallel()
 	engines(t, func(t *testing.T, opts carillon.Options) {
 		type begun struct{ tick, at time.Time }
 		runs := make(chan begun, 100)
@@ -240,6 +242,7 @@ func (l *lines) has(s string) bool {
 }
 
 func TestReloadTakesAGoodFileAndKeepsTheOldOtherwise(t *testing.T) {
+	t.Parallel()
 	url, _ := redistest.Mini(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "schedule.yaml")
@@ -348,6 +351,7 @@ func pinged(t *testing.T, url string) *jobs.Schedule {
 }
 
 func TestPingsComeFromTheLeaderAndStopWithRedis(t *testing.T) {
+	t.Parallel()
 	redis, server := redistest.Mini(t)
 	url, pings := monitor(t, false)
 	followed, followers := monitor(t, false)
@@ -380,6 +384,7 @@ func TestPingsComeFromTheLeaderAndStopWithRedis(t *testing.T) {
 }
 
 func TestAHungPingDoesNotHurtTheTicks(t *testing.T) {
+	t.Parallel()
 	redis, _ := redistest.Mini(t)
 	url, pings := monitor(t, true)
 	var rec recorder
@@ -392,6 +397,7 @@ func TestAHungPingDoesNotHurtTheTicks(t *testing.T) {
 }
 
 func TestReloadTakesANewHeartbeat(t *testing.T) {
+	t.Parallel()
 	redis, _ := redistest.Mini(t)
 	url, pings := monitor(t, false)
 	file := filepath.Join(t.TempDir(), "schedule.yaml")
@@ -407,6 +413,7 @@ func TestReloadTakesANewHeartbeat(t *testing.T) {
 // A node answers monitors from before it takes part until it has ended, and lets go of
 // the address.
 func TestANodeAnswersMonitors(t *testing.T) {
+	t.Parallel()
 	url, _ := redistest.Mini(t)
 	log := &lines{}
 	opts := carillon.Options{Redis: url, Node: "n1", Listen: "127.0.0.1:0", Logger: slog.New(slog.NewJSONHandler(log, nil)),

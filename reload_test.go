@@ -32,6 +32,7 @@ jobs:
 // A calendar file belongs to the schedule: when it changes, so does the schedule,
 // and when it is bad or gone, the old one stays.
 func TestReloadFollowsCalendarFiles(t *testing.T) {
+	t.Parallel()
 	url, _ := redistest.Mini(t)
 	dir := t.TempDir()
 	file, days := filepath.Join(dir, "schedule.yaml"), filepath.Join(dir, "days")

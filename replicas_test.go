@@ -21,6 +21,7 @@ import (
 // in a fail-over it acknowledges for about a second what the new master never hears
 // of. With --wait-replicas 2 no command begins that the new master does not know of.
 func TestNothingRunsTwiceInAFailOverThatIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	wait, failovers := 2, 1

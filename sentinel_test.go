@@ -21,6 +21,7 @@ import (
 // The master refuses writes when it has no replica (min-replicas-to-write): without
 // that, what it takes after its replica has been promoted is lost.
 func TestANodeFollowsItsSentinels(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	master := redistest.StartReal(t, "--requirepass", "hunter2", "--masterauth", "hunter2",
@@ -72,6 +73,7 @@ func TestANodeFollowsItsSentinels(t *testing.T) {
 }
 
 func TestSentinelsThatDoNotKnowTheMaster(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "sentinel.conf")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	s := redistest.StartSentinel(t, file)

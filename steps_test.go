@@ -29,6 +29,7 @@ jobs:
 
 // A whole life from the library: steps, their undos in reverse, and the job that follows.
 func TestARunIsUndoneAndFollowed(t *testing.T) {
+	t.Parallel()
 	engines(t, func(t *testing.T, opts carillon.Options) {
 		var mu sync.Mutex
 		var said []string

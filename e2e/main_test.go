@@ -27,17 +27,8 @@ var mortal = sync.OnceValues(func() (string, error) {
 	return program, build(program, "-tags", "failpoint")
 })
 
-// parallel is how many tests run side by side: they wait for terms and leases
-// to end, not for a core.
-const parallel = "8"
-
 func TestMain(m *testing.M) {
-	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
-	if !chosen {
-		_ = flag.Set("test.parallel", parallel) // a flag that package testing defines
-	}
+	redistest.SideBySide(12)
 	os.Exit(buildAndRun(m))
 }
 

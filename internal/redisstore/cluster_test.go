@@ -81,6 +81,7 @@ func small(t *testing.T, args ...string) *redistest.Server {
 }
 
 func TestAClusterOverTLS(t *testing.T) {
+	t.Parallel()
 	ca := redistest.NewCA(t)
 	cert, key := ca.Issue(t, "node")
 	// Its plain port is open too: it has no client that knows a certificate.
@@ -118,6 +119,7 @@ func TestAClusterOverTLS(t *testing.T) {
 }
 
 func TestAWrongClusterIsNamed(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	plain := redistest.StartReal(t)
 	one := small(t)
@@ -154,12 +156,13 @@ func TestAWrongClusterIsNamed(t *testing.T) {
 
 // The keys that a script builds itself are all in the slot of its first one.
 func TestTheStoreIsTheModelInACluster(t *testing.T) {
+	t.Parallel()
 	s := small(t)
 	sameAsModel(t, "redis+cluster://"+s.Addr(), "test")
 }
 
 func TestTheMasterOfTheSlotIsFound(t *testing.T) {
-	t.Parallel() // it waits for a cluster most of the time
+	t.Parallel()
 	ctx := t.Context()
 	c := redistest.StartCluster(t)
 	slot := c.Slot("carillon")
@@ -273,6 +276,7 @@ func TestTheMasterOfTheSlotIsFound(t *testing.T) {
 // While a slot is on its way each key is on one of two nodes, and no script may see
 // half of them: none does anything, on either side.
 func TestScriptsDoNothingWhileTheirSlotMigrates(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	c := redistest.StartCluster(t)
 	slot := c.Slot("carillon")

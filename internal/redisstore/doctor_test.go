@@ -109,6 +109,7 @@ func TestFacts(t *testing.T) {
 
 // Two processes of one name take turns in one record.
 func TestFactsSeesNamesakes(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	url := redistest.Real(t)
 	started := time.Now().Add(-time.Hour)
@@ -149,6 +150,7 @@ func TestFactsSeesNamesakes(t *testing.T) {
 
 // What grows while the doctor looks, and the lock and the leases as they are.
 func TestFactsSeesGrowthAndLifetimes(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	s, err := Open(Options{URL: redistest.Real(t), Node: "a", Boot: "boot-a", Lease: 2 * time.Second})
 	require.NoError(t, err)

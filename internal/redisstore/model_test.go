@@ -20,6 +20,7 @@ import (
 // store on a real redis-server and to the model (model_rules_test.go), and compares after
 // each. More of it: go test ./internal/redisstore -run Model -rapid.checks=5000.
 func TestTheStoreIsTheModel(t *testing.T) {
+	t.Parallel()
 	url, namespace := redistest.Shared(t)
 	sameAsModel(t, url, namespace)
 }

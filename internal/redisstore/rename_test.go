@@ -246,6 +246,7 @@ func TestFollowOnRunOfARenamedJob(t *testing.T) {
 
 // A run that a node gives back goes to one that has its job under the new name.
 func TestParkedRunGoesToANodeThatKnowsTheNewName(t *testing.T) {
+	t.Parallel()
 	engines(t, func(t *testing.T, f *fleet) {
 		ctx := context.Background()
 		a, b := f.node("a"), f.node("b")

@@ -135,6 +135,7 @@ func TestAReplicaThatHangsCostsThreeSeconds(t *testing.T) {
 }
 
 func TestACommitWaitsForTheReplicas(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	master, replicas := withReplicas(t)
 	var log logLines
@@ -222,6 +223,7 @@ func TestACommitWaitsForTheReplicas(t *testing.T) {
 // A master that is gone before it answered is asked again, and no command begins for
 // a claim whose fate is unknown.
 func TestAClaimThatNobodyAcknowledgedIsNotBegun(t *testing.T) {
+	t.Parallel()
 	ctx := t.Context()
 	master, replicas := withReplicas(t)
 	s, err := Open(Options{URL: master.URL(), WaitReplicas: 2, Namespace: "test", Node: "n1", Boot: "b1"})

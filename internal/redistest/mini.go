@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -56,7 +57,8 @@ type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error
 // after Bubble is early enough); the server closes itself.
 //
 // Give the client an IP literal as address (a name would be resolved outside
-// the bubble) and switch off maintenance notifications.
+// the bubble) and switch off maintenance notifications. Such a test may not be
+// parallel: clients share timers in a process, and bubbles must not.
 func Bubble(t testing.TB) (DialFunc, *miniredis.Miniredis) {
 	t.Helper()
 	m := miniredis.NewMiniRedis()
@@ -67,7 +69,13 @@ func Bubble(t testing.TB) (DialFunc, *miniredis.Miniredis) {
 	}
 	_ = first.Close() // a pipe; nothing to flush
 	srv := m.Server()
-	t.Cleanup(m.Close)
+	t.Cleanup(func() {
+		m.Close()
+		// The client library keeps timers in a pool of the whole process, and one of this
+		// bubble would be the end of whoever takes it outside: two collections empty the pool.
+		runtime.GC()
+		runtime.GC()
+	})
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err

@@ -1,8 +1,10 @@
 package redistest
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,10 +26,19 @@ var shared struct {
 }
 
 // Main runs the tests of a package that uses Shared, ends the shared server,
-// fails when a goroutine is left over, and exits:
+// fails when a goroutine is left over, and exits. Eight of the parallel ones run at
+// a time:
 //
 //	func TestMain(m *testing.M) { redistest.Main(m) }
-func Main(m *testing.M, opts ...goleak.Option) { os.Exit(Run(m, opts...)) }
+func Main(m *testing.M, opts ...goleak.Option) {
+	SideBySide(8)
+	os.Exit(Run(m, opts...))
+}
+
+// SideBySide lets n parallel tests run at a time, unless -test.parallel says otherwise:
+// for packages whose tests wait for servers, leases and ticks, not for a core. It is
+// for a TestMain that has not parsed the flags yet.
+func SideBySide(n int) { _ = flag.Set("test.parallel", strconv.Itoa(n)) } // package testing defines it
 
 // Run is Main for a TestMain that has to tidy up after the tests: it returns
 // what the process should exit with.
