@@ -26,14 +26,22 @@ import (
 // embedded server of their own, those in redis use a redis-server.
 
 func TestMain(m *testing.M) {
+	redistest.SideBySide(8)
 	testscript.Main(m, map[string]func(){"carillon": main})
 }
 
-func TestScripts(t *testing.T) { runScripts(t, "plain", nil) }
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "plain", nil)
+}
 
-func TestScriptsWithAnEmbeddedServer(t *testing.T) { runScripts(t, "embedded", nil) }
+func TestScriptsWithAnEmbeddedServer(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "embedded", nil)
+}
 
 func TestScriptsWithARedis(t *testing.T) {
+	t.Parallel()
 	open := redistest.Real(t)
 	locked := redistest.Real(t, "--requirepass", "geheim")
 	replica := redistest.Real(t, append([]string{"--replicaof"}, strings.Split(hostPort(open), ":")...)...)
@@ -49,6 +57,7 @@ func TestScriptsWithARedis(t *testing.T) {
 // The same commands say the same in a Redis Cluster, and doctor looks at the node of it
 // that has the fleet.
 func TestScriptsInACluster(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, "--appendonly", "yes")
 	runScriptFiles(t, []string{"redis/life.txt", "redis/pause.txt", "redis/real.txt", "cluster/doctor.txt"}, map[string]string{"REDIS": c.URL()})
 }
