@@ -32,7 +32,7 @@
 // The faults_*_test.go strike with what docs/faults.md lists, each named after its number
 // there; what takes minutes is short without -faults.
 //
-//	go test ./e2e                              # about two minutes
+//	go test ./e2e                              # a minute and a half
 //	go test ./e2e -run Fault -faults -v        # the long faults
 //	go test ./e2e -v -run Leader               # with the measured times
 //	go test ./e2e -run LeaderStorm -storm 2m   # the long storm, and its table
