@@ -391,6 +391,9 @@ func TestEveryTransitionOfEveryZone(t *testing.T) {
 			} else {
 				seen[key] = true
 			}
+			if n++; raced && n%4 != 0 {
+				continue // CI walks over all of them without the race detector
+			}
 			change := max(before-after, after-before)
 			local := time.Unix(at+before, 0).UTC()
 			hour, dom, month, dow := local.Hour(), local.Day(), int(local.Month()), int(local.Weekday())
@@ -415,7 +418,6 @@ func TestEveryTransitionOfEveryZone(t *testing.T) {
 					requireTicks(t, expr, o, newOracle(expr, o), at-change-2*3600, at+change+2*3600, 60)
 				}
 			}
-			n++
 		}
 	}
 	t.Logf("%d clock changes", n)

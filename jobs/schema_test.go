@@ -461,7 +461,7 @@ func TestSchemaAndDecoderAgreeOnVariants(t *testing.T) {
 		variants = append(variants, withMoreKeys(t, value.(map[string]any), doc["definitions"].(map[string]any))...)
 	}
 	n := 1500
-	if testing.Short() {
+	if testing.Short() || raced { // CI tries them without the race detector too
 		n = 300
 	}
 	if os.Getenv("SCHEMA_VARIANTS") == "all" {
