@@ -64,8 +64,9 @@ func (e *Elector) stand(ctx context.Context) (*candidacy, time.Duration, error) 
 func (e *Elector) enact(ctx context.Context, token string, t trust) (*Term, error) {
 	q, floor := e.cfg.Quorum, int64(0)
 	for range enactTries {
+		above := floor // of this round: who answers late is asked late, too
 		granted, epoch, err := e.ballot(ctx, func(ctx context.Context, i int) (bool, int64, error) {
-			return q.Propose(ctx, i, token, floor)
+			return q.Propose(ctx, i, token, above)
 		})
 		if granted < e.most() {
 			return nil, err
