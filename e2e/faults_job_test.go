@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net"
@@ -230,6 +231,10 @@ func drip(t *testing.T) (url string) {
 			}
 			go func() {
 				defer c.Close()
+				// An answer to a request that was not sent yet is another mistake.
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+					return
+				}
 				text := "HTTP/1.1 200 OK\r\n"
 				for {
 					if _, err := c.Write([]byte(text)); err != nil {
