@@ -2,4 +2,7 @@
 
 package jobs
 
-const raced = false
+const (
+	raced = false
+	slack = 1
+)
