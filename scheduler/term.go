@@ -97,12 +97,12 @@ func (t *term) adopt(ctx context.Context) error {
 	sched, list := t.scheduled()
 	if sched != nil {
 		if err := t.store.Rename(ctx, t.token, sched); err != nil {
-			return fmt.Errorf("adopt: %w", err)
+			return err
 		}
 	}
 	adopted, err := t.store.Adopt(ctx, t.token, list)
 	if err != nil {
-		return fmt.Errorf("adopt: %w", err)
+		return err
 	}
 	failpoint.Hit(failpoint.Adopted)
 	if t.agenda != nil {
@@ -126,11 +126,11 @@ func (t *term) commit(ctx context.Context) (some bool, err error) {
 	}
 	failpoint.Hit(failpoint.BeforeCommit)
 	vs, err := t.store.Commit(ctx, t.token, ds)
-	if err == nil {
-		failpoint.Hit(failpoint.Committed)
-		err = t.agenda.settle(ds, vs, t.now())
-	}
 	if err != nil {
+		return false, err // it says what it was
+	}
+	failpoint.Hit(failpoint.Committed)
+	if err := t.agenda.settle(ds, vs, t.now()); err != nil {
 		return false, fmt.Errorf("commit: %w", err)
 	}
 	return true, nil

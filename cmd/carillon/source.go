@@ -234,6 +234,9 @@ func (a *app) connectTo(ctx context.Context, addr address, patience time.Duratio
 
 func noRedis(addr address, err error) *exitError {
 	why := addr.scrub(err.Error())
+	if strings.HasPrefix(addr.url, "rediss") && errors.Is(err, context.DeadlineExceeded) {
+		why += ", or does not speak TLS: then it is redis://" // it waits for the end of what it takes for a command
+	}
 	switch {
 	case addr.embedded && errors.Is(err, syscall.ECONNREFUSED):
 		return fail(exitNoRedis, "no Redis at %s, the embedded server's address: start `carillon up`, or give --redis / $CARILLON_REDIS / redis.url", addr)

@@ -47,7 +47,7 @@ func (s *Store) Adopt(ctx context.Context, token string, scheduled []*jobs.Job) 
 		}
 		reply, err := s.eval(ctx, adoptScript, keys, args...)
 		if err != nil {
-			return jobs.Adopted{}, fmt.Errorf("adopt the schedule: %w", err)
+			return jobs.Adopted{}, err
 		}
 		values, err := fenced(reply, 1+n)
 		if err != nil {
@@ -118,7 +118,7 @@ func (s *Store) Commit(ctx context.Context, token string, decisions []jobs.Decis
 		w := s.memory.now.Load()
 		reply, err := s.evalAcknowledged(ctx, commitScript, keys, commitArgs(token, decisions[:n])...)
 		if err != nil {
-			return verdicts, fmt.Errorf("commit ticks: %w", err)
+			return verdicts, err
 		}
 		values, err := fenced(reply, 2+2*n)
 		if err != nil {
@@ -218,7 +218,7 @@ func (s *Store) Sweep(ctx context.Context, token string, takeRunning bool, job f
 		reply, err := s.eval(ctx, sweepScript, keys, token, take, offset, sweepChunk,
 			s.Now().UnixMilli(), max(jump, s.opts.Lease/6).Milliseconds())
 		if err != nil {
-			return false, fmt.Errorf("sweep leases: %w", err)
+			return false, err
 		}
 		values, err := fenced(reply, 4)
 		if err != nil {

@@ -164,6 +164,8 @@ func classify(err error) (Class, string) {
 		return Transient, "Redis did not answer in time"
 	case errors.As(err, &op):
 		return Transient, "the connection failed"
+	case strings.HasPrefix(text, "redis: can't parse"):
+		return Unclassified, "what answers there does not speak as Redis does: is the address right?"
 	}
 	return Unclassified, ""
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"carillon/internal/redistest"
+	"carillon/jobs"
 )
 
 func TestErrorsAreClassified(t *testing.T) {
@@ -147,3 +148,56 @@ func TestBadAddressesAndNamespaces(t *testing.T) {
 	require.ErrorContains(t, err, "namespace")
 	require.Equal(t, "redis://u:xxxxx@h:1/0", Redact("redis://u:p@h:1/0"))
 }
+
+// A server of something else is named as that.
+func TestAServerThatIsNoRedisIsNamed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	done := make(chan struct{})
+	t.Cleanup(func() { _ = l.Close(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			_ = c.Close()
+		}
+	}()
+	s, err := Open(Options{URL: "redis://" + l.Addr().String()})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	require.Eventually(t, func() bool { // it may have hung up before it was read
+		err := s.Ping(t.Context())
+		return err != nil && strings.Contains(err.Error(), "what answers there does not speak as Redis does")
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+// What failed is said once, however many functions pass it on.
+func TestAnErrorNamesItsCallOnce(t *testing.T) {
+	server := redistest.StartReal(t)
+	s, err := Open(Options{URL: server.URL(), Namespace: "test", Node: "n1", Boot: "b1"})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	require.NoError(t, s.SyncClock(t.Context()))
+	j := job("j")
+	tick := s.Now().Truncate(time.Second)
+	server.Kill()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // one try
+	for call, err := range map[string]error{
+		"heartbeat": second(s.Heartbeat(ctx, jobs.Node{}, nil)),
+		"adopt":     second(s.Adopt(ctx, "t", []*jobs.Job{j})),
+		"commit":    second(s.Commit(ctx, "t", []jobs.Decision{ran(j, tick)})),
+		"sweep":     second(s.Sweep(ctx, "t", false, nil)),
+		"release":   s.Release(ctx, []jobs.Release{{RunID: "j@x", Token: "t"}}),
+		"leave":     s.Leave(ctx),
+	} {
+		require.Error(t, err, call)
+		require.LessOrEqual(t, strings.Count(err.Error(), call), 1, "%v", err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -257,7 +257,7 @@ func (s *Store) Release(ctx context.Context, releases []jobs.Release) error {
 		}
 		_, err := s.eval(ctx, releaseScript, []string{s.keys.probe(), s.keys.leases(), s.keys.events(), s.keys.sequence()}, args...)
 		if err != nil {
-			return fmt.Errorf("release runs: %w", err)
+			return err
 		}
 		releases = releases[n:]
 	}

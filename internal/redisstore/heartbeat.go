@@ -38,7 +38,7 @@ func (s *Store) Heartbeat(ctx context.Context, n jobs.Node, schedules []*jobs.Sc
 		"clock_offset_ms", s.ClockOffset().Milliseconds(), "version", text(n.Version), "zoneinfo", text(n.Zoneinfo),
 		"revision", n.Revision, "no_lead", noLead, "locks", n.Locks, "replicas", joinReplicas(n), "hangs", millisOrZero(n.Hangs), "lease_ms", s.opts.Lease.Milliseconds(), "routes", strings.Join(n.Routes, " "), "pool", n.Pool, "labels", joinLabels(n.Labels))
 	if err != nil {
-		return "", fmt.Errorf("heartbeat: %w", err)
+		return "", err
 	}
 	v, _ := reply.([]any)
 	if len(v) != 6 {
@@ -221,10 +221,7 @@ func (s *Store) Marks(ctx context.Context, digests []string) (map[string]jobs.Ma
 func (s *Store) Leave(ctx context.Context) error {
 	_, err := s.eval(ctx, leaveScript,
 		[]string{s.keys.probe(), s.keys.nodes(), s.keys.node(s.opts.Node), s.keys.events(), s.keys.sequence()}, s.opts.Node, s.opts.Boot)
-	if err != nil {
-		return fmt.Errorf("leave: %w", err)
-	}
-	return nil
+	return err
 }
 
 // joinReplicas writes "wanted got"; "" when the node does not wait for replicas.

@@ -46,7 +46,7 @@ func (s *Store) Rename(ctx context.Context, token string, sched *jobs.Schedule) 
 		}
 		reply, err := s.eval(ctx, renameScript, keys, args...)
 		if err != nil {
-			return fmt.Errorf("rename jobs: %w", err)
+			return err
 		}
 		values, err := fenced(reply, 2)
 		if err != nil {
