@@ -72,7 +72,7 @@ func (d *driver) claimed(r *life, c jobs.Claim) {
 	require.NotEmpty(d.t, c.Token)
 	require.NotContains(d.t, r.stale, c.Token, "a token names one attempt")
 	r.token = c.Token
-	want := jobs.Claim{RunID: r.id, Token: c.Token, Job: r.def.Name, Digest: r.def.Digest, Attempt: r.attempt, Failures: r.failures,
+	want := jobs.Claim{RunID: r.id, Token: c.Token, Job: nameIn(r.id), Digest: r.def.Digest, Attempt: r.attempt, Failures: r.failures,
 		Trigger: r.trigger, Priority: r.def.Priority, Epoch: c.Epoch, Step: r.step}
 	if r.tick > 0 {
 		want.ScheduledAt = d.at(r.tick)

@@ -106,16 +106,20 @@ func (d *driver) feed() {
 
 func (d *driver) trigger() {
 	j := d.anyJob()
-	req := jobs.TriggerRequest{Job: j, Unique: d.fresh("u"), By: "me@host"}
+	as := *j
+	if other := otherName(j.Name); d.w.names[other] == j.Name && d.often("by the old name", 50) {
+		as.Name = other // somebody has the old file still
+	}
+	req := jobs.TriggerRequest{Job: &as, Unique: d.fresh("u"), By: "me@host"}
 	if d.often("request id", 30) {
 		req.RequestID = one(d, "request", []string{"r1", "r2"})
 	}
-	d.t.Logf("%s %s", j.Name, req.Unique)
+	d.t.Logf("%s %s", as.Name, req.Unique)
 	d.twice(func(bool) {
 		got, err := d.base.Trigger(context.Background(), req)
 		require.NoError(d.t, err)
-		id := jobs.ManualRunID(j.Name, req.Unique)
-		name := j.Name + " " + req.RequestID
+		id := jobs.ManualRunID(as.Name, req.Unique)
+		name := as.Name + " " + req.RequestID
 		switch {
 		case req.RequestID != "" && d.w.requests[name] != "":
 			require.Equal(d.t, jobs.TriggerReply{RunID: d.w.requests[name], Repeated: true}, got)
@@ -232,4 +236,43 @@ func (d *driver) edit() {
 	list[i] = &next
 	d.t.Logf("%s: overlap %s, max_running %d, priority %d", next.Name, next.Overlap, next.MaxRunning, next.Priority)
 	d.link(list)
+}
+
+// rename takes a file in which the job has its other name: one that says what it was called,
+// or the one from before.
+func (d *driver) rename(i int, before bool) {
+	ctx, from := context.Background(), d.names[i]
+	for _, r := range d.w.all(func(r *life) bool { return r.pin != nil && r.def.Name == from && r.place != over }) {
+		if !d.nodes[r.pin.name].live {
+			return // its set is found when the sweep has ended it
+		}
+	}
+	list := d.scheduled()
+	next := *list[i]
+	next.Name, next.RenamedFrom = otherName(from), from
+	if before && d.w.names[next.Name] == from {
+		next.RenamedFrom = ""
+	}
+	list[i] = &next
+	for k, j := range list {
+		if j.After != nil && j.After.Job == from {
+			follows := *j
+			follows.After = &jobs.After{Job: next.Name, When: j.After.When}
+			list[k] = &follows
+		}
+	}
+	d.t.Logf("%s is %s, renamed_from %q", from, next.Name, next.RenamedFrom)
+	d.names[i] = next.Name
+	d.files++
+	d.link(list)
+	if len(d.terms) > 0 {
+		require.ErrorIs(d.t, d.base.Rename(ctx, d.terms[0], &jobs.Schedule{Jobs: list}), leader.ErrFenced)
+	}
+	d.w.rename(from, next.Name)
+	d.twice(func(bool) { require.NoError(d.t, d.base.Rename(ctx, d.term, &jobs.Schedule{Jobs: d.scheduled()})) })
+	adopted, err := d.base.Adopt(ctx, d.term, d.scheduled())
+	require.NoError(d.t, err)
+	for name, at := range adopted.Cursors {
+		require.Equal(d.t, d.at(d.w.cursors[name]), at, "a renamed job loses no tick")
+	}
 }

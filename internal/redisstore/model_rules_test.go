@@ -88,7 +88,7 @@ func (w *world) mayGo(r *life) bool {
 
 // end makes a run final, and does what others waited for.
 func (w *world) end(r *life, state jobs.State) {
-	r.status, r.place = state, over
+	r.status, r.place, r.filed = state, over, r.def.Name
 	r.drop()
 	d := r.def
 	if w.waiting[d.Name] == r {
@@ -122,6 +122,7 @@ func (w *world) end(r *life, state jobs.State) {
 
 func (w *world) follow(r *life, f *jobs.Job) {
 	id := jobs.AfterRunID(f.Name, r.id)
+	f = w.today(f)
 	up := &jobs.Upstream{Job: r.def.Name, RunID: r.id, Status: r.status}
 	skip := func(ways []string, why string) {
 		w.fates[f.Name] = append(w.fates[f.Name], fate{count: 1, outcome: jobs.OutcomeSkipped, reason: why + " (after " + r.id + ")", ways: ways})
@@ -138,6 +139,44 @@ func (w *world) follow(r *life, f *jobs.Job) {
 		if a := w.admit(w.newRun(id, f, jobs.TriggerAfter, 0, up)); a.verdict == "skipped" {
 			skip(a.ways, a.why)
 		}
+	}
+}
+
+// today is the job under the name that it has now.
+func (w *world) today(j *jobs.Job) *jobs.Job {
+	now := *j
+	now.Name = cmp.Or(w.names[j.Name], j.Name)
+	return &now
+}
+
+// rename hands all that a job has over to its new name. Runs keep their ids.
+func (w *world) rename(from, to string) {
+	delete(w.names, to)
+	w.names[from] = to
+	for old, now := range w.names {
+		if now == from {
+			w.names[old] = to
+		}
+	}
+	for _, r := range w.runs {
+		if r.def.Name == from {
+			r.def = w.today(r.def)
+		}
+	}
+	carry(w.waiting, from, to)
+	carry(w.turns, from, to)
+	carry(w.paused, from, to)
+	carry(w.cursors, from, to)
+	carry(w.fates, from, to)
+	carry(w.backlog, from, to)
+	carry(w.resumed, from, to)
+	carry(w.edited, from, to)
+}
+
+func carry[T any](m map[string]T, from, to string) {
+	if v, has := m[from]; has {
+		m[to] = v
+		delete(m, from)
 	}
 }
 
@@ -452,7 +491,7 @@ func (w *world) leave(r *life) {
 // offer puts a parked run on the route of a node that has its definition, and what it asks for.
 func (w *world) offer(r *life, take bool, later func(slot, *life)) {
 	for _, m := range w.live() {
-		if m.holds[r.def.Name] && (r.pin == m || r.pin == nil && m.serves(r.route)) {
+		if m.holds[nameIn(r.id)] && (r.pin == m || r.pin == nil && m.serves(r.route)) {
 			s := slot{nodeRoute(m.boot), r.def.Priority}
 			r.offered = true
 			if !slices.Contains(w.queues[s], r.id) {

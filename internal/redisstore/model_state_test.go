@@ -25,16 +25,17 @@ type world struct {
 	fates     map[string][]fate
 	backlog   map[string][]int // by job: past ticks that are to run after all
 	requests  map[string]string
-	impatient map[string]bool // routes that nobody has served for too long, by the driver's clock
-	resumed   map[string]bool // jobs of which a rollback was resumed: the hand may break their overlap
-	edited    map[string]bool // jobs whose overlap was another one before
+	impatient map[string]bool   // routes that nobody has served for too long, by the driver's clock
+	resumed   map[string]bool   // jobs of which a rollback was resumed: the hand may break their overlap
+	edited    map[string]bool   // jobs whose overlap was another one before
+	names     map[string]string // old name of a job -> the one it has now
 }
 
 func newWorld() *world {
 	return &world{jobs: map[string]*jobs.Job{}, runs: map[string]*life{}, queues: map[slot][]string{}, waiting: map[string]*life{},
 		turns: map[string]int{}, paused: map[string]bool{}, cursors: map[string]int{}, fates: map[string][]fate{},
 		backlog:  map[string][]int{},
-		requests: map[string]string{}, impatient: map[string]bool{}, resumed: map[string]bool{}, edited: map[string]bool{}}
+		requests: map[string]string{}, impatient: map[string]bool{}, resumed: map[string]bool{}, edited: map[string]bool{}, names: map[string]string{}}
 }
 
 // slot is one queue.
@@ -70,7 +71,8 @@ const (
 // life is one run.
 type life struct {
 	id       string
-	def      *jobs.Job // as it was when the run was made
+	def      *jobs.Job // as it was when the run was made, but for the job's name of today
+	filed    string    // the job's name when the run ended
 	trigger  jobs.Trigger
 	tick     int
 	route    string

@@ -79,7 +79,9 @@ type driver struct {
 	base   *Store
 	stores map[string]*Store // by boot
 	nodes  map[string]*member
-	lacks  map[string]bool // jobs that the other schedule defines otherwise
+	names  []string        // of the jobs now, in order
+	files  int             // so many versions of the file there were
+	lacks  map[string]bool // jobs that the other schedule defines otherwise, by their first names
 	start  time.Time       // tick 0
 	term   string
 	terms  []string // of old
@@ -101,7 +103,11 @@ func newDriver(t *rapid.T, base *Store, namespace string, moves map[move]int) *d
 	_, err := d.sub.Receive(ctx)
 	require.NoError(t, err)
 	d.start = base.Now().Add(-2 * time.Hour).Truncate(time.Second).UTC()
-	d.link(d.drawJobs())
+	first := d.drawJobs()
+	for _, j := range first {
+		d.names = append(d.names, j.Name)
+	}
+	d.link(first)
 	for _, j := range d.scheduled() {
 		d.lacks[j.Name] = d.often("n3 has another "+j.Name, 50)
 	}
@@ -237,10 +243,26 @@ func (d *driver) link(list []*jobs.Job) {
 
 func (d *driver) scheduled() []*jobs.Job {
 	var list []*jobs.Job
-	for i := range len(d.w.jobs) {
-		list = append(list, d.w.jobs[fmt.Sprintf("j%d", i)])
+	for _, name := range d.names {
+		list = append(list, d.w.jobs[name])
 	}
 	return list
+}
+
+// A job has two names in turn, j0 and r0.
+func firstName(name string) string { return "j" + name[1:] }
+
+func otherName(name string) string {
+	if name == firstName(name) {
+		return "r" + name[1:]
+	}
+	return firstName(name)
+}
+
+// nameIn is the name that the run's job had when the run was made.
+func nameIn(id string) string {
+	name, _ := jobs.JobOf(id)
+	return name
 }
 
 func (d *driver) anyJob() *jobs.Job {
@@ -290,14 +312,19 @@ func (d *driver) beat(name string, pool, all bool) {
 	if pool {
 		m.routes = append(m.routes, "pool=gpu")
 	}
-	schedule := &jobs.Schedule{Digest: "all"}
+	schedule := &jobs.Schedule{Digest: fmt.Sprintf("all%d", d.files)}
 	if !all {
-		schedule.Digest = "some"
+		schedule.Digest = fmt.Sprintf("some%d", d.files)
 	}
 	for _, j := range d.scheduled() {
 		entry := *j
-		if m.holds[j.Name] = all || !d.lacks[j.Name]; !m.holds[j.Name] {
+		has := all || !d.lacks[firstName(j.Name)]
+		if !has {
 			entry.Digest = "another"
+		}
+		m.holds[j.Name] = has
+		if j.RenamedFrom != "" {
+			m.holds[j.RenamedFrom] = has
 		}
 		schedule.Jobs = append(schedule.Jobs, &entry)
 	}
@@ -359,6 +386,7 @@ func (d *driver) actions() []action {
 		{"term", 1, nil, d.newTerm},
 		{"node", 4, nil, d.node},
 		{"edit", 2, nil, d.edit},
+		{"rename", 2, nil, func() { d.rename(d.between("job", 0, len(d.names)-1), d.often("the file from before", 30)) }},
 		{"backfill", 2, nil, d.backfill},
 		{"feed", 3, func() bool { return len(d.w.backlog) > 0 }, d.feed},
 	}
@@ -386,8 +414,15 @@ func (d *driver) drain() {
 		require.NoError(d.t, err)
 		delete(d.w.paused, name)
 	}
-	for _, name := range nodeNames {
-		d.beat(name, true, true)
+	for range 2 { // the names of all runs are known at the end
+		for _, name := range nodeNames {
+			d.beat(name, true, true)
+		}
+		for i, name := range d.names {
+			if d.w.names[otherName(name)] != "" && d.w.jobs[name].RenamedFrom == "" {
+				d.rename(i, false)
+			}
+		}
 	}
 	for round := 0; ; round++ {
 		require.Less(d.t, round, 40, "unfinished: %v", ids(d.w.all(func(r *life) bool { return r.place != over })))
