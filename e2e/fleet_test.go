@@ -28,8 +28,9 @@ type fleet struct {
 	rdb  *redis.Client // the test's own view; nil where the test looks at no keys
 }
 
-// patience is the limit for what takes milliseconds on an idle machine.
-const patience = 20 * time.Second
+// patience is the limit for what takes milliseconds on an idle machine. No test passes
+// for it: it is how soon one that fails gives up, on a machine with others to serve.
+const patience = time.Minute
 
 // newFleet is a fleet on the package's shared server. In the schedule DIR stands
 // for the test's directory, and MARK for a shell command that appends a line to
@@ -227,6 +228,15 @@ func (f *fleet) adopted(jobs int) time.Time {
 		return f.rdb.HLen(context.Background(), f.key("cursors")).Val() >= int64(jobs)
 	}, "%d jobs have a cursor", jobs)
 	return f.now()
+}
+
+// adoptedByAnother has a node give every job its cursor and end: the fleet is away. That
+// a node is up does not say that it leads.
+func (f *fleet) adoptedByAnother(jobs int) {
+	f.t.Helper()
+	before := f.up("before")
+	f.adopted(jobs)
+	assert.Zero(f.t, before.term(patience))
 }
 
 // putBack makes a fleet believe that the last tick of a job it decided was at

@@ -208,7 +208,7 @@ defaults: {catch_up: skip}
 jobs:
   hourly: {schedule: "0 %d * * * *", run: 'MARK; sleep 0.2; echo "$CARILLON_RUN_ID" >> DIR/over'}
 `, hour.Minute()))
-	assert.Zero(t, f.up("before").term(patience))
+	f.adoptedByAnother(1)
 	f.putBack("hourly", hour.Add(-5*time.Hour))
 	f.up("after", "--slots", "4")
 	f.settled(patience, hour, "hourly")
