@@ -270,7 +270,16 @@ type sole struct{ *redsync.Mutex }
 func (m sole) renew(ctx context.Context, timeout time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return extended(m.ExtendContext(ctx))
+	held, err := extended(m.ExtendContext(ctx))
+	return held, unnumbered(err)
+}
+
+// unnumbered is an error of the one Redis there is, without the number that redsync gives it.
+func unnumbered(err error) error {
+	if e := (&redsync.RedisError{}); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 // extended says what redsync's answer to an extension means; see lock.renew.
@@ -291,7 +300,7 @@ func (m sole) giveBack(ctx context.Context) (bool, error) {
 	if errors.As(err, &taken) || errors.Is(err, redsync.ErrLockAlreadyExpired) {
 		return false, nil
 	}
-	return released, err
+	return released, unnumbered(err)
 }
 
 // resign gives the lock back and tells the others. It has its own time limit:

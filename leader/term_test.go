@@ -1,9 +1,12 @@
 package leader
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/go-redsync/redsync/v4"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -79,4 +82,15 @@ func TestTroubleBacksOffAndSpeaksSeldom(t *testing.T) {
 	tr.over()
 	require.InDelta(t, 25, tr.backoff(0).Milliseconds(), 1)
 	require.True(t, tr.worthSaying(now.Add(complainEvery+1)))
+}
+
+// The one Redis that there is has no number; those of a quorum do.
+func TestErrorsOfOneRedisHaveNoNumber(t *testing.T) {
+	refused := errors.New("connection refused")
+	numbered := errors.Join(&redsync.RedisError{Node: 0, Err: refused})
+	assert.Equal(t, refused, unnumbered(numbered))
+	assert.Equal(t, refused, unnumbered(refused))
+	assert.NoError(t, unnumbered(nil))
+	_, err := extended(false, numbered)
+	require.ErrorContains(t, err, "renew: node #0: connection refused")
 }
