@@ -269,6 +269,12 @@ func (d *driver) rename(i int, before bool) {
 		require.ErrorIs(d.t, d.base.Rename(ctx, d.terms[0], &jobs.Schedule{Jobs: list}), leader.ErrFenced)
 	}
 	d.w.rename(from, next.Name)
+	if d.often("its leader dies", 30) {
+		d.halfway = true
+		_, err := d.base.eval(ctx, renameScript, d.base.renameKeys(), d.term, d.between("hashes", 0, 2), from, next.Name)
+		require.NoError(d.t, err)
+		return
+	}
 	d.twice(func(bool) { require.NoError(d.t, d.base.Rename(ctx, d.term, &jobs.Schedule{Jobs: d.scheduled()})) })
 	adopted, err := d.base.Adopt(ctx, d.term, d.scheduled())
 	require.NoError(d.t, err)

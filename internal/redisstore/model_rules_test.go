@@ -88,7 +88,7 @@ func (w *world) mayGo(r *life) bool {
 
 // end makes a run final, and does what others waited for.
 func (w *world) end(r *life, state jobs.State) {
-	r.status, r.place, r.filed = state, over, r.def.Name
+	r.status, r.place = state, over
 	r.drop()
 	d := r.def
 	if w.waiting[d.Name] == r {
@@ -145,9 +145,11 @@ func (w *world) follow(r *life, f *jobs.Job) {
 // today is the job under the name that it has now.
 func (w *world) today(j *jobs.Job) *jobs.Job {
 	now := *j
-	now.Name = cmp.Or(w.names[j.Name], j.Name)
+	now.Name = w.nameNow(j.Name)
 	return &now
 }
+
+func (w *world) nameNow(job string) string { return cmp.Or(w.names[job], job) }
 
 // rename hands all that a job has over to its new name. Runs keep their ids.
 func (w *world) rename(from, to string) {

@@ -72,7 +72,6 @@ const (
 type life struct {
 	id       string
 	def      *jobs.Job // as it was when the run was made, but for the job's name of today
-	filed    string    // the job's name when the run ended
 	trigger  jobs.Trigger
 	tick     int
 	route    string

@@ -36,15 +36,13 @@ func (s *Store) Rename(ctx context.Context, token string, sched *jobs.Schedule) 
 	if err != nil {
 		return err
 	}
-	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.renamed(), s.keys.paused(), s.keys.pauses(),
-		s.keys.backfills(), s.keys.nodes(), s.keys.events(), s.keys.sequence()}
 	for list := renamings(sched, known, s.Now()); len(list) > 0; {
 		n := min(len(list), renameJobs)
 		args := []any{token, renameRuns}
 		for _, r := range list[:n] {
 			args = append(args, r.old, r.now)
 		}
-		reply, err := s.eval(ctx, renameScript, keys, args...)
+		reply, err := s.eval(ctx, renameScript, s.renameKeys(), args...)
 		if err != nil {
 			return err
 		}
@@ -57,6 +55,11 @@ func (s *Store) Rename(ctx context.Context, token string, sched *jobs.Schedule) 
 		}
 	}
 	return nil
+}
+
+func (s *Store) renameKeys() []string {
+	return []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.renamed(), s.keys.paused(), s.keys.pauses(),
+		s.keys.backfills(), s.keys.nodes(), s.keys.events(), s.keys.sequence()}
 }
 
 // renamings decides what becomes of which name, by a file and by what was renamed

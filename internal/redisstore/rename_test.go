@@ -332,8 +332,7 @@ func TestRenameOfVeryManyRunsIsWholeAtOnce(t *testing.T) {
 				claims := claim(t, s, many)
 				require.Len(t, claims, many)
 				rename := func() int64 {
-					reply, err := s.eval(ctx, renameScript, []string{s.keys.probe(), s.keys.leader(), s.keys.cursors(), s.keys.renamed(), s.keys.paused(),
-						s.keys.pauses(), s.keys.backfills(), s.keys.nodes(), s.keys.events(), s.keys.sequence()}, token, some, "old", "new")
+					reply, err := s.eval(ctx, renameScript, s.renameKeys(), token, some, "old", "new")
 					require.NoError(t, err)
 					return toInt(reply.([]any)[1])
 				}

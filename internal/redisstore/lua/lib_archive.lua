@@ -55,11 +55,12 @@ local function called(job)
   return names[job]
 end
 
--- job_of(id, job): the name that the job of a run which ends has now. One that a rename
--- (lua/rename.lua) has not come to yet is none that it has to come to.
+-- job_of(id, job): the name that the job of a run has now. One that a rename (lua/rename.lua) has not
+-- come to yet is taken along here.
 local function job_of(id, job)
   local now = called(job)
   if now ~= job then
+    redis.call('HSET', P .. 'run:' .. id, 'job', now, 'more', 1)
     redis.call('SREM', P .. 'active:' .. job, id)
     local node = redis.call('HGET', P .. 'run:' .. id, 'pinned_to')
     if node then redis.call('SREM', P .. 'active:' .. job .. ':' .. node, id) end

@@ -41,15 +41,13 @@ local function join(set, into)
   variadic('SADD', into, redis.call('SMEMBERS', set))
 end
 
--- take(set, into, to): the hashes of runs, as many as this call may still write.
+-- take(set, into, to): the hashes of runs, as many as this call may still write. One that has ended
+-- meanwhile is unfinished under no name.
 local function take(set, into, to)
   local ids = redis.call('SRANDMEMBER', set, budget)
   budget = budget - #ids
   for _, id in ipairs(ids) do
-    if known(id) then
-      redis.call('HSET', P .. 'run:' .. id, 'job', to, 'more', 1)
-      redis.call('SADD', into, id)
-    end
+    if known(id) and redis.call('SISMEMBER', into, id) == 1 then redis.call('HSET', P .. 'run:' .. id, 'job', to, 'more', 1) end
   end
   variadic('SREM', set, ids)
   if redis.call('EXISTS', set) == 1 then left = 1 end
@@ -107,7 +105,11 @@ end
 
 -- mark(from, to): from here on the old name means the new one. Returns whether it did already.
 local function mark(from, to)
-  local was = redis.call('HGET', KEYS[4], from)
+  local was, back = redis.call('HGET', KEYS[4], from), redis.call('HGET', KEYS[4], to)
+  if back and string.match(back, '^(%S+)') == from then
+    -- The other way round: what is on the list of hashes is in the sets of the name that it had.
+    for _, node in ipairs(nodes) do redis.call('DEL', P .. 'active:' .. to .. node) end
+  end
   redis.call('HDEL', KEYS[4], to)
   names = nil -- called() has to ask anew
   if was and string.match(was, '^(%S+)') == to then return true end
