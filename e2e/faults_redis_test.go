@@ -28,7 +28,7 @@ func TestFault16RedisLoads(t *testing.T) {
 		t.Skip("before 7.0 it cannot be told to answer often while it loads so little")
 	}
 	long := atLength(6*time.Second, 12*time.Second)
-	const keys = 1000
+	const keys = 4000 // it answers after every tenth or so, and a proof takes some answers
 	f, server := ownFleet(t, tickAndWork, append([]string{
 		"--key-load-delay", itoa(int(long.Microseconds()) / keys), "--loading-process-events-interval-bytes", "1024",
 	}, persistent...)...)
