@@ -42,9 +42,7 @@ computing() {
 
 status=0
 beside computing computing
-# The storm is not here but in `make storm`: it has found what is not mended yet
-# (docs/storm.md, "What it found").
-beside faults go test -race -timeout 15m -skip '^TestStorm$' ./faults
+beside faults go test -race -timeout 15m ./faults # a storm of a minute
 say "go test -race, package by package"
 # Two test binaries at a time: many start servers and processes of their own, so more
 # of them would only fight for the same cores.
