@@ -98,11 +98,12 @@ func (s *strangers) own(sched *jobs.Schedule) []string {
 
 // theirs are those of another schedule; none when nobody published it.
 func (s *strangers) theirs(ctx context.Context, digest string) (names []string, err error) {
-	return s.namesOf(digest, func() jobs.Marks {
+	names = s.namesOf(digest, func() jobs.Marks {
 		var marks map[string]jobs.Marks
 		marks, err = s.store.Marks(ctx, []string{digest})
 		return marks[digest]
-	}), err
+	})
+	return names, err
 }
 
 func (s *strangers) namesOf(digest string, marks func() jobs.Marks) []string {

@@ -115,7 +115,7 @@ func (e *Executor) renew(ctx context.Context, due []*attempt) {
 	if err != nil {
 		switch {
 		case ctx.Err() != nil:
-		case e.store.ServesNobody(timed, err):
+		case e.servesNobody(ctx, err):
 			// The sweep waits a whole lease after Redis is back, if the leader noticed:
 			// it asks more often than this.
 			if now := time.Now(); e.idle.IsZero() {
@@ -148,6 +148,13 @@ func (e *Executor) renew(ctx context.Context, due []*attempt) {
 	for _, a := range kept {
 		a.markRenewed()
 	}
+}
+
+// servesNobody asks the store what an error proves, for as long as a renewal may take.
+func (e *Executor) servesNobody(ctx context.Context, err error) bool {
+	timed, cancel := context.WithTimeout(ctx, e.cfg.Lease/6)
+	defer cancel()
+	return e.store.ServesNobody(timed, err)
 }
 
 // loseLease is what follows from the answer that an attempt does not hold its run
