@@ -93,7 +93,7 @@ func parseURL(raw string) (*target, error) {
 			return nil, bad("unknown parameter %q: expected %s", name, strings.Join(known, ", "))
 		}
 	}
-	if u.Scheme == "unix" && (u.Host != "" || len(u.Path) < 2) {
+	if u.Scheme == "unix" && (u.Host != "" || len(u.Path) < 2 || strings.Contains(u.Path, "://")) {
 		return nil, bad("expected the absolute path of a socket: unix:///PATH")
 	}
 	files := certificates{ca: q.Get("ca"), cert: q.Get("cert"), key: q.Get("key")}
@@ -209,7 +209,7 @@ func Redact(raw string) string {
 // something else.
 func astray(u *url.URL) bool {
 	elsewhere := u.Opaque + u.RawQuery + u.Fragment
-	if u.Scheme != "unix" { // whose path may have one
+	if u.Scheme != "unix" || strings.Contains(u.Path, "://") { // the path of a socket may have one
 		elsewhere += u.Path
 	}
 	return strings.Contains(elsewhere, "@")
