@@ -327,7 +327,9 @@ func TestNodesWaitForAStoreThatIsNotThere(t *testing.T) {
 				c.none(time.Minute)
 				require.InDelta(t, 12, log.count("cannot be elected"), 2, "it says so every few seconds")
 				n.cutOff(redistest.Pass)
-				c.next(2 * time.Second)
+				// A call that hangs (833 ms) and its back-off (at most 1 s), and the same for
+				// a connection on which the black hole has swallowed something.
+				c.next(4 * time.Second)
 			})
 		})
 	}
