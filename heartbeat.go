@@ -94,7 +94,7 @@ func (h *heartbeat) Run(ctx context.Context) error {
 		}
 		if err := h.once(ctx); err != nil && ctx.Err() == nil && time.Since(complained) > 5*time.Second {
 			complained = time.Now()
-			h.node.log.Warn("no heartbeat could be sent; running jobs go on", "error", err)
+			h.node.log.Warn("no heartbeat could be sent; after 6 s of that the others take this node for gone", "error", err)
 		}
 	}
 }

@@ -149,8 +149,8 @@ const shortRest = time.Second
 // stored: a result is worth more than the last lines of a log.
 const logFlush = 30 * time.Second
 
-// logFlushHurried is the same for a run that goes back: another node could start
-// it already.
+// logFlushHurried is the same for a run that goes back, since another node could start
+// it already: before that, and once more when the store has answered.
 const logFlushHurried = 2 * time.Second
 
 // execute runs one attempt in its slot, from its start to the hand-in of its
@@ -185,19 +185,17 @@ func (e *Executor) open(a *attempt) (err error) {
 
 // conclude hands in the result of an attempt, or gives its run back.
 func (e *Executor) conclude(a *attempt, ended end) {
-	cause, patience := notTheJobs(context.Cause(a.ctx), ended.Err), logFlush
-	if cause != nil {
-		patience = logFlushHurried
-	}
-	flush, cancel := context.WithTimeout(e.work, patience)
-	written, kept := a.log.close(flush)
-	cancel()
-
-	if cause != nil {
+	if cause := notTheJobs(context.Cause(a.ctx), ended.Err); cause != nil {
+		flush, cancel := context.WithTimeout(e.work, logFlushHurried)
+		a.log.flush(flush)
+		cancel()
 		e.giveBack(a, jobs.Release{RunID: a.claim.RunID, Token: a.claim.Token, Kind: jobs.ReleaseStarted, Reason: cause.Error()})
 		e.board.end(a, nil)
 		return
 	}
+	flush, cancel := context.WithTimeout(e.work, logFlush)
+	written, kept := a.log.close(flush)
+	cancel()
 	if errors.Is(ended.Err, errShort) && context.Cause(a.ctx) == nil && !a.claim.Undoing && !recorded(a.job) {
 		e.complain.warn("a command cannot be started here; its run goes back, and no other is claimed for a moment", "run", a.claim.RunID, "error", ended.Err)
 		e.board.rest(shortRest)

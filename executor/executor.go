@@ -289,6 +289,9 @@ func (e *Executor) giveBack(a *attempt, r jobs.Release) {
 			err := e.store.Release(e.work, []jobs.Release{r})
 			if err == nil {
 				failpoint.Hit(failpoint.Released)
+				rest, cancel := context.WithTimeout(e.work, logFlushHurried)
+				a.log.close(rest)
+				cancel()
 				return
 			}
 			if e.work.Err() != nil {

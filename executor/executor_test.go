@@ -414,9 +414,10 @@ func TestACutOffNodeEndsItsRunsBeforeTheLease(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := newFakeStore(claimOf(1))
 				ended := make(chan time.Time, 1)
-				h := start(store, 1, func(ctx context.Context, _ Attempt, _ io.Writer) error {
+				h := start(store, 1, func(ctx context.Context, _ Attempt, w io.Writer) error {
 					<-ctx.Done()
 					require.ErrorIs(t, context.Cause(ctx), ErrLeaseLost)
+					fmt.Fprint(w, "my last words")
 					ended <- time.Now()
 					return context.Cause(ctx)
 				})
@@ -435,6 +436,7 @@ func TestACutOffNodeEndsItsRunsBeforeTheLease(t *testing.T) {
 				require.Empty(t, r, "this is not a failure of the job")
 				require.Len(t, rel, 1, "given back as soon as there is an answer")
 				require.Equal(t, jobs.ReleaseStarted, rel[0].Kind)
+				require.Equal(t, "my last words", string(store.log), "and what it said until then")
 				h.end(t)
 			})
 		})

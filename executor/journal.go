@@ -33,7 +33,18 @@ func (j journal) cut() {
 	}
 }
 
+// flush sends what there is, as long as ctx lasts. Nothing is written afterwards.
+func (j journal) flush(ctx context.Context) {
+	j.cut()
+	j.out.Flush(ctx)
+}
+
+// close is flush, and forgets what could not be sent. One that was never opened has
+// nothing.
 func (j journal) close(ctx context.Context) (written, kept int64) {
+	if j.out == nil {
+		return 0, 0
+	}
 	j.cut()
 	return j.out.Close(ctx)
 }

@@ -85,6 +85,9 @@ func (e *Executor) keepLeases(ctx context.Context) error {
 			case leaseRenew:
 				due = append(due, a)
 			case leaseTerm:
+				if a.ctx.Err() == nil {
+					e.log.Warn("this run's lease could not be renewed for two thirds of it: ending its attempt here, since another node may start the next one when the lease is over", "run", a.claim.RunID, "attempt", a.claim.Attempt)
+				}
 				a.cancel(ErrLeaseLost)
 				due = append(due, a)
 			case leaseKill:

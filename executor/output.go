@@ -28,7 +28,7 @@ type Log interface {
 // skipped. A reader of the log sees that in the offsets. A chunk whose reply
 // got lost is sent again, so a reader skips what it has already seen.
 //
-// Output starts a goroutine with the first byte; Close ends it.
+// Output starts a goroutine with the first byte; Flush and Close end it.
 type Output struct {
 	log     Log
 	runID   string
@@ -43,7 +43,7 @@ type Output struct {
 
 	flusher *flusher // nil until the first byte
 
-	// The flusher's own, and Close's when the flusher has ended.
+	// The flusher's own, and Flush's when the flusher has ended.
 	headSent int64
 	sent     []sentChunk // of the tail, in the log, oldest first
 }
@@ -51,7 +51,7 @@ type Output struct {
 // flusher is the goroutine that sends what waits.
 type flusher struct {
 	wake  chan struct{} // buffered: there are new bytes
-	stop  chan struct{} // closed by Close
+	stop  chan struct{} // closed by Flush
 	done  chan struct{} // closed by the flusher
 	abort context.CancelFunc
 }
@@ -119,19 +119,20 @@ func (o *Output) startFlusher() {
 	go o.flushLoop(ctx, o.flusher)
 }
 
-// Close sends what is left and returns how many bytes the attempt wrote and how
-// many of them are in the log. While the log fails it tries again until ctx
-// ends. Later writes fail. Close is called once.
-func (o *Output) Close(ctx context.Context) (written, kept int64) {
+// Flush sends what is left. While the log fails it tries again until ctx ends. Later
+// writes fail.
+func (o *Output) Flush(ctx context.Context) {
 	o.mu.Lock()
+	first := !o.closed
 	o.closed = true
 	f := o.flusher
-	written = o.total
 	o.mu.Unlock()
 	if f == nil {
-		return written, 0
+		return
 	}
-	close(f.stop)
+	if first {
+		close(f.stop)
+	}
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -140,7 +141,14 @@ func (o *Output) Close(ctx context.Context) (written, kept int64) {
 	}
 	f.abort()
 	o.drain(ctx)
+}
+
+// Close is Flush, and forgets what could not be sent. It returns how many bytes the
+// attempt wrote and how many of them are in the log.
+func (o *Output) Close(ctx context.Context) (written, kept int64) {
+	o.Flush(ctx)
 	o.mu.Lock()
+	written = o.total
 	o.head, o.tail = nil, ring{at: o.total} // a handler left behind may hold on to o
 	o.mu.Unlock()
 	return written, o.kept()

@@ -209,14 +209,17 @@ const sweepChunk = 200
 // job finds the leader's definition, if it is not nil: parked runs that never began become runs of
 // that, when nobody is left who has their own.
 func (s *Store) Sweep(ctx context.Context, token string, takeRunning bool, job func(name string) *jobs.Job) (more bool, err error) {
-	take, offset := 0, 0
+	take, silent, offset := 0, 0, 0
 	if takeRunning {
 		take = 1
+	}
+	if s.SteadyFor() >= nodeLive { // while Redis was away nobody could be heard
+		silent = 1
 	}
 	keys := []string{s.keys.probe(), s.keys.leader(), s.keys.leases(), s.keys.nodes(), s.keys.recent(), s.keys.events(), s.keys.sequence()}
 	for range 20 {
 		reply, err := s.eval(ctx, sweepScript, keys, token, take, offset, sweepChunk,
-			s.Now().UnixMilli(), max(jump, s.opts.Lease/6).Milliseconds())
+			s.Now().UnixMilli(), max(jump, s.opts.Lease/6).Milliseconds(), silent)
 		if err != nil {
 			return false, err
 		}

@@ -198,6 +198,15 @@ func TestAFullDiskBreaksTheRecord(t *testing.T) {
 	})
 }
 
+// steady makes it so long that the node has seen Redis answer without a break.
+func steady(t *testing.T, s *Store, d time.Duration) {
+	t.Helper()
+	require.NoError(t, s.SyncClock(t.Context()))
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	s.clock.steady = s.clock.local().Add(-d)
+}
+
 // A step of the clock of Redis makes every lease look expired. The leader's record breaks
 // only at its next measurement, and a sweep may come first.
 func TestASweepDistrustsAClockThatJumped(t *testing.T) {

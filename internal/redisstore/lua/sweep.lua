@@ -4,7 +4,7 @@
 --
 -- KEYS: probe, leader, leases, nodes, recent, events, sequence
 -- ARGV: prefix, token, 1 to take running runs else 0, offset, limit, TIME as the caller
---       expects it in ms, how far that may be off in ms
+--       expects it in ms, how far that may be off in ms, 1 to take nodes for gone that are not heard else 0
 -- Returns: {1, entries seen, entries left where they were, {id, job, ... of parked runs that may
 --       begin as the leader's file says now: lua/anew.lua}}; {0} when the token does not hold the seat.
 -- Uses: common, queue, ledger, archive, run
@@ -89,7 +89,7 @@ end
 -- A node that stopped its heartbeat without a word. What it said of late may have been lost with the rest:
 -- after a loss everybody has the time again.
 local silent = {}
-if NOW - LIVE_MS >= since_loss() then silent = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', NOW - LIVE_MS) end
+if ARGV[8] == '1' and NOW - LIVE_MS >= since_loss() then silent = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', NOW - LIVE_MS) end
 for _, name in ipairs(silent) do
   events[#events + 1] = '{"type":"node_down","node":"' .. name .. '","reason":"no heartbeat"}'
 end
