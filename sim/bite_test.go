@@ -23,7 +23,7 @@ var mutations = []mutation{
 	{name: "commit does not look at the cursor", script: "commit", from: "if ms <= cursor then", to: "if false then",
 		on: focus{kinds: []faultKind{cutReply, lateReply, lateRequest}, scripts: []string{"commit"}}, notice: "I1"},
 	{name: "finish does not look at the token of the attempt", script: "finish", from: "local mine = h[2] == ARGV[a + 1]", to: "local mine = true",
-		on: focus{kinds: []faultKind{freeze, blackhole}, jobs: []string{"queue", "replace", "allow"}}, notice: "I3"},
+		on: focus{kinds: []faultKind{blackhole, lateRequest}, scripts: []string{"finish"}, jobs: []string{"queue", "replace", "allow"}}, notice: "I3"},
 	{name: "an undo is recorded after its step", script: "step", from: "if ARGV[6] == '1' then redis.call('LPUSH', KEYS[3], name) end",
 		to: "if h[5] and h[5] ~= name then redis.call('LPUSH', KEYS[3], h[5]) end",
 		on: focus{kinds: []faultKind{crashAfter, cancelRun}, jobs: []string{"saga"}}, notice: "I7"},
