@@ -642,6 +642,44 @@ func TestRunningRunsAreMadeAnew(t *testing.T) {
 	})
 }
 
+// A run that follows one which succeeded has no error to remember of that, and is handed
+// out again all the same.
+func TestAFollowOnRunIsMadeAnew(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		up, next := job("up"), job("next")
+		next.After = &jobs.After{Job: "up", When: jobs.WhenSuccess}
+		up.Followers = []*jobs.Job{next}
+		beats(t, s, up, next)
+		id := trigger(t, s, up, "x")
+		c := claim(t, s, 1)[0]
+		finish(t, s, jobs.Result{RunID: id, Token: c.Token, Status: jobs.Succeeded})
+		c = claim(t, s, 1)[0]
+		want := &jobs.Upstream{Job: "up", RunID: id, Status: jobs.Succeeded}
+		require.Equal(t, want, c.Upstream)
+		got := recallAll(s, heldBy(c, next))
+		lose(t, s)
+		beats(t, s, up, next)
+		require.Equal(t, []jobs.HeldAnswer{jobs.HeldOK}, *got)
+		require.NoError(t, s.Release(ctx, []jobs.Release{{RunID: c.RunID, Token: c.Token, Kind: jobs.ReleaseStarted, Reason: "for another one"}}))
+		settled(t, s)
+		require.Equal(t, want, claim(t, s, 1)[0].Upstream)
+	})
+}
+
+// A run whose record somebody has spoiled is in no other's way, nor in that of results.
+func TestARunThatCannotBeReadIsLeftOut(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		s := f.node("n1")
+		spoiled, well := trigger(t, s, job("j"), "a"), trigger(t, s, job("j"), "b")
+		require.NoError(t, s.cmd.HSet(t.Context(), s.keys.run(spoiled), "params", "{", "more", 1).Err())
+		list := claim(t, s, 5)
+		require.Len(t, list, 1)
+		require.Equal(t, well, list[0].RunID)
+	})
+}
+
 // An attempt that was given back before it began has lent its number to the next one. Where the store
 // still has the first, the end of the second counts.
 func TestAnEndOutranksAnAttemptThatWasGivenBack(t *testing.T) {

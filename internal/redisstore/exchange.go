@@ -91,8 +91,12 @@ func (s *Store) Exchange(ctx context.Context, req jobs.ExchangeRequest) (jobs.Ex
 		}
 	}
 	if claim != nil {
-		if reply.Claims, reply.More, seq, err = decodeClaims(claim.reply); err != nil {
+		var broken []error
+		if reply.Claims, reply.More, broken, seq, err = decodeClaims(claim.reply); err != nil {
 			return reply, err
+		}
+		for _, b := range broken {
+			s.log.Error("the record of a run cannot be read: the run is not started here; it fails when as many leases of it are lost as it may have crashes", "error", b)
 		}
 	}
 	for i := range reply.Claims {
@@ -161,10 +165,12 @@ func (s *Store) claimArgs(req jobs.ExchangeRequest) []any {
 // claimWidth is how many values lua/claim.lua returns for a run.
 const claimWidth = 10
 
-func decodeClaims(reply any) (claims []jobs.Claim, more bool, seq int64, err error) {
+// decodeClaims reads what lua/claim.lua says. What is wrong with one run is in nobody
+// else's way: broken says which cannot be read, and the others are there.
+func decodeClaims(reply any) (claims []jobs.Claim, more bool, broken []error, seq int64, err error) {
 	v, ok := reply.([]any)
 	if !ok || len(v) < 3 || (len(v)-3)%claimWidth != 0 {
-		return nil, false, 0, fmt.Errorf("claim runs: unexpected reply of %d values", len(v))
+		return nil, false, nil, 0, fmt.Errorf("claim runs: unexpected reply of %d values", len(v))
 	}
 	var epoch int64
 	more, epoch, seq = toInt(v[0]) == 1, toInt(v[1]), toInt(v[2])
@@ -184,17 +190,19 @@ func decodeClaims(reply any) (claims []jobs.Claim, more bool, seq int64, err err
 		c.Job, _ = jobs.JobOf(c.RunID)
 		if p := toString(v[8]); p != "" {
 			if err := json.Unmarshal([]byte(p), &c.Params); err != nil {
-				return nil, false, 0, fmt.Errorf("claim runs: params of %s: %w", c.RunID, err)
+				broken = append(broken, fmt.Errorf("claim runs: params of %s: %w", c.RunID, err))
+				continue
 			}
 		}
 		if rest := toString(v[9]); rest != "" {
 			if err := decodeRest(&c, rest); err != nil {
-				return nil, false, 0, fmt.Errorf("claim runs: %s: %w", c.RunID, err)
+				broken = append(broken, fmt.Errorf("claim runs: %s: %w", c.RunID, err))
+				continue
 			}
 		}
 		claims = append(claims, c)
 	}
-	return claims, more, seq, nil
+	return claims, more, broken, seq, nil
 }
 
 // decodeRest reads what only some runs have; lua/claim.lua writes it.

@@ -32,7 +32,7 @@ local function rest(id, status, m)
     r.rollback = redis.call('LRANGE', P .. 'rollback:' .. id, 0, -1)
     if #r.rollback == 0 then r.rollback = nil end
   end
-  if m[7] then r.up_job, r.up_run, r.up_status, r.up_error = m[6], m[7], m[8], m[9] end
+  if m[7] then r.up_job, r.up_run, r.up_status, r.up_error = m[6] or '', m[7], m[8] or '', m[9] or '' end
   return cjson.encode(r)
 end
 
