@@ -36,6 +36,7 @@ export TMPDIR="$dir"
 up() {
 	name=$1
 	shift
+	: >"$dir/$name.log" # it is read below before the node may have been started
 	"$carillon" up --node "$name" --embedded "${address:-127.0.0.1:0}" --dev "$@" >"$dir/$name.log" 2>&1 </dev/null &
 	pid=$!
 	nodes="$nodes $pid"

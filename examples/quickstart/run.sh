@@ -48,6 +48,7 @@ carillon=${CARILLON:-$dir/carillon}
 
 show validate
 
+: >"$dir/up.log" # it is read below before the node may have been started
 # Port 0 is any free one, so that this can run beside a node on the usual port.
 "$carillon" up --node quickstart --embedded 127.0.0.1:0 --dev >"$dir/up.log" 2>&1 </dev/null &
 node=$!
