@@ -186,7 +186,7 @@ func (c *wire) requests() {
 		cmd := &command{args: texts(v), raw: raw}
 		if len(cmd.args) > 0 && strings.EqualFold(cmd.args[0], "hello") {
 			// The client library waits for this one under a lock, too.
-			if _, err := io.WriteString(c.far, "*2\r\n$6\r\nserver\r\n$5\r\nredis\r\n"); err != nil {
+			if _, err := io.WriteString(c.far, "*4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"); err != nil {
 				return
 			}
 			continue
@@ -265,7 +265,7 @@ func (c *wire) replies() {
 	in := bufio.NewReader(c.inner)
 	for {
 		v, raw, err := readValue(in, nil)
-		if err != nil || !c.port.pass() {
+		if err != nil {
 			return
 		}
 		c.mu.Lock()
@@ -274,17 +274,17 @@ func (c *wire) replies() {
 			cmd, c.pending = c.pending[0], c.pending[1:]
 		}
 		c.mu.Unlock()
-		if !c.reply(cmd, v, raw) {
+		if cmd != nil && cmd.script != "" { // now: the answer may be held up from here on
+			c.port.w.witness.saw(c.port.name, cmd, v)
+		}
+		if !c.port.pass() || !c.reply(cmd, raw) {
 			return
 		}
 	}
 }
 
-func (c *wire) reply(cmd *command, v any, raw []byte) bool {
+func (c *wire) reply(cmd *command, raw []byte) bool {
 	w := c.port.w
-	if cmd != nil && cmd.script != "" {
-		w.witness.saw(c.port.name, cmd, v)
-	}
 	if c.isMute() {
 		return true
 	}
