@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type app struct {
 	hostname             func() (string, error)
 	now                  func() time.Time
 	open                 func(addr address, namespace string) (store, error)
+	speakFor             func(*slog.Logger) // has libraries that log by themselves write there
 
 	opts       options
 	opened     *jobs.Zones // see zones

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -193,6 +194,7 @@ func newScreen(st store) screen {
 		hostname: func() (string, error) { return "host", nil },
 		now:      time.Now,
 		open:     func(address, string) (store, error) { return st, nil },
+		speakFor: func(*slog.Logger) {},
 	}
 	s.opts.output, s.opts.color, s.opts.embedded = formatTable, colorNever, defaultEmbedded
 	return s

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -26,6 +27,7 @@ func realMain() exitCode {
 		hostname: os.Hostname,
 		now:      time.Now,
 		open:     openRedis,
+		speakFor: slog.SetDefault,
 	}
 	a.stdoutTTY = term.IsTerminal(int(os.Stdout.Fd()))
 	a.stderrTTY = term.IsTerminal(int(os.Stderr.Fd()))

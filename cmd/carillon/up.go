@@ -93,6 +93,7 @@ func (a *app) up(ctx context.Context, o upOptions) error {
 		return err
 	}
 	log := a.logger(o.log)
+	a.speakFor(log) // net/http logs what a server says unasked; a file of JSON stays one
 	node, err := a.newNode(o, log)
 	if err != nil {
 		return err

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"log"
 	"log/slog"
 	"strings"
 	"testing"
@@ -73,6 +75,20 @@ func TestANodeRefusesAnAddressThatIsNone(t *testing.T) {
 	assert.Equal(t, exitUsage, s.main(t.Context(), []string{"up", "--redis", "redis://u:hunter2@h:1/x"}))
 	assert.Contains(t, s.err.String(), "redis address redis://u:xxxxx@h:1/x: expected")
 	assert.NotContains(t, s.err.String(), "the node stopped")
+}
+
+// net/http writes about servers that speak unasked into the log of the process.
+func TestLibrariesWriteIntoTheNodesLog(t *testing.T) {
+	was, flags := log.Writer(), log.Flags()
+	defer func() { log.SetOutput(was); log.SetFlags(flags) }()
+	s := newScreen(nil)
+	s.open, s.speakFor = openRedis, slog.SetDefault
+	assert.Equal(t, exitUsage, s.main(t.Context(), []string{"up", "--log", "json", "--redis", "redis://h:1/x"}))
+	s.err.Reset()
+	log.Print("http: said without being asked")
+	var line struct{ Level, Msg string }
+	require.NoError(t, json.Unmarshal(s.err.Bytes(), &line), "%s", s.err)
+	assert.Equal(t, "http: said without being asked", line.Msg)
 }
 
 func TestANodeWritesWhatConcernsIt(t *testing.T) {
