@@ -450,6 +450,59 @@ func TestOneOfTwoJobsIsRenamedIntoTheOther(t *testing.T) {
 	})
 }
 
+// The lists of two jobs that become one are as long as those of one.
+func TestARenameKeepsListsShort(t *testing.T) {
+	engines(t, func(t *testing.T, f *fleet) {
+		ctx := context.Background()
+		s := f.node("n1")
+		token := lead(t, s)
+		both := file(t, `{jobs: {a: {run: echo}, b: {run: echo}}}`)
+		one := file(t, `{jobs: {b: {renamed_from: a, run: echo}}}`)
+		take(t, s, token, both)
+		caps := constants(t)
+		ledger, history, failures, logs := int(caps["LEDGER_CAP"]), int(caps["HISTORY_CAP"]), int(caps["FAILURES_CAP"]), int(caps["LOGS_CAP"])
+		size := func(job string) string { return s.keys.prefix + "logsize:" + job }
+		_, err := s.cmd.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, job := range []string{"a", "b"} {
+				for i := range ledger {
+					p.LPush(ctx, s.keys.ledger(job), fmt.Sprint(1000*i, " ran"))
+				}
+				for i := range history + failures {
+					id := fmt.Sprint(job, "@manual-", i)
+					p.HSet(ctx, s.keys.run(id), "status", "failed", "job", job)
+					p.Set(ctx, s.keys.log(id), "x", 0)
+					if i < failures {
+						p.LPush(ctx, s.keys.failures(job), id)
+					} else {
+						p.LPush(ctx, s.keys.history(job), id)
+					}
+				}
+				for i := range logs {
+					p.LPush(ctx, s.keys.prefix+"logs:"+job, fmt.Sprint("10 ", job, "@manual-", i))
+				}
+				p.Set(ctx, size(job), 10*logs, 0)
+			}
+			return nil
+		})
+		require.NoError(t, err)
+		require.NoError(t, s.Rename(ctx, token, one))
+
+		length := func(key string) int64 { return s.cmd.LLen(ctx, key).Val() }
+		assert.EqualValues(t, ledger, length(s.keys.ledger("b")))
+		assert.EqualValues(t, history, length(s.keys.history("b")))
+		assert.EqualValues(t, failures, length(s.keys.failures("b")))
+		assert.EqualValues(t, logs, length(s.keys.prefix+"logs:b"))
+		assert.Equal(t, fmt.Sprint(10*logs), s.cmd.Get(ctx, size("b")).Val())
+		// What no list names any more is gone, and all else is there.
+		listed := append(s.cmd.LRange(ctx, s.keys.history("b"), 0, -1).Val(), s.cmd.LRange(ctx, s.keys.failures("b"), 0, -1).Val()...)
+		kept := s.cmd.Keys(ctx, s.keys.run("*")).Val()
+		for i := range kept {
+			kept[i] = strings.TrimPrefix(kept[i], s.keys.run(""))
+		}
+		assert.ElementsMatch(t, listed, kept)
+	})
+}
+
 func TestWhatIsRenamed(t *testing.T) {
 	now := time.Now()
 	recent, old := now.Add(-time.Hour), now.Add(-renamedKeep-time.Hour)

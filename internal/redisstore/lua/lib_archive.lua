@@ -20,10 +20,10 @@ local function forget(ids)
   each(keys, 800, function(l, from, to) redis.call('DEL', unpack(l, from, to)) end)
 end
 
--- shorten_failures(history, failures), shorten_history(history, failures): what is over the cap goes, and
--- with it the runs that neither list names any more.
-local function shorten_failures(history, failures)
-  local over = redis.call('LLEN', failures) - FAILURES_CAP
+-- shorten_failures(history, failures, length), shorten_history(history, failures, length): what is over the
+-- cap goes, and with it the runs that neither list names any more. The length is that of the list to shorten.
+local function shorten_failures(history, failures, length)
+  local over = length - FAILURES_CAP
   if over <= 0 then return end
   local gone = {}
   for _, id in ipairs(redis.call('RPOP', failures, over)) do
@@ -33,8 +33,8 @@ local function shorten_failures(history, failures)
   forget(gone)
 end
 
-local function shorten_history(history, failures)
-  local over = redis.call('LLEN', history) - HISTORY_CAP
+local function shorten_history(history, failures, length)
+  local over = length - HISTORY_CAP
   if over <= 0 then return end
   local dropped = redis.call('RPOP', history, over)
   local kept = {}
@@ -78,20 +78,19 @@ local function archive(job, done)
     if not d.ok then bad[#bad + 1] = d.id end
   end
   variadic('SREM', active, ids)
-  variadic('LPUSH', history, ids)
+  local length = variadic('LPUSH', history, ids)
   redis.call('PEXPIRE', history, KEEP_MS)
   if #bad > 0 then
-    variadic('LPUSH', failures, bad)
+    local failed = variadic('LPUSH', failures, bad)
     redis.call('PEXPIRE', failures, KEEP_MS)
-    shorten_failures(history, failures)
+    shorten_failures(history, failures, failed)
   end
-  shorten_history(history, failures)
+  shorten_history(history, failures, length)
 end
 
 -- remember(recent, ids): the list over all jobs, newest first.
 local function remember(recent, ids)
-  variadic('LPUSH', recent, ids)
-  redis.call('LTRIM', recent, 0, RECENT_CAP - 1)
+  if variadic('LPUSH', recent, ids) > RECENT_CAP then redis.call('LTRIM', recent, 0, RECENT_CAP - 1) end
   redis.call('PEXPIRE', recent, KEEP_MS)
 end
 

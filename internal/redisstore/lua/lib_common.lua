@@ -45,11 +45,13 @@ local function each(list, n, f)
   end
 end
 
--- calls COMMAND key element... in slices.
+-- calls COMMAND key element... in slices; the answer is that to the last of them.
 local function variadic(command, key, list)
+  local answer
   each(list, 800, function(l, from, to)
-    redis.call(command, key, unpack(l, from, to))
+    answer = redis.call(command, key, unpack(l, from, to))
   end)
+  return answer
 end
 
 -- since_loss(): when this Redis was found to have lost data, in ms; 0 when it never was.

@@ -39,8 +39,7 @@ local function record(job, entries)
     if one then list[#list] = one else list[#list + 1] = entries[i] end
   end
   if #list > 0 then
-    variadic('LPUSH', key, list)
-    redis.call('LTRIM', key, 0, LEDGER_CAP - 1)
+    if variadic('LPUSH', key, list) > LEDGER_CAP then redis.call('LTRIM', key, 0, LEDGER_CAP - 1) end
   end
   redis.call('PEXPIRE', key, LEDGER_KEEP_MS)
 end

@@ -14,7 +14,8 @@ local nodes = { '' } -- what follows a job in the names of its sets
 for _, node in ipairs(redis.call('ZRANGE', KEYS[8], 0, -1)) do nodes[#nodes + 1] = ':' .. node end
 
 -- carry(kind, from, to, late, keep, change): the list of the old name joins that of the new one, both the newest
--- first. What came after the rename is newer than what is there.
+-- first. What came after the rename is newer than what is there. Returns the key of the joined list and its
+-- length, 0 when nothing was carried.
 local function carry(kind, from, to, late, keep, change)
   local source, target = P .. kind .. ':' .. from, P .. kind .. ':' .. to
   local list = redis.call('LRANGE', source, 0, -1)
@@ -25,13 +26,12 @@ local function carry(kind, from, to, late, keep, change)
   if late then
     local turned = {}
     for i = #list, 1, -1 do turned[#turned + 1] = list[i] end
-    variadic('LPUSH', target, turned)
-  else
-    variadic('RPUSH', target, list)
+    list = turned
   end
+  local length = variadic(late and 'LPUSH' or 'RPUSH', target, list)
   redis.call('DEL', source)
   if keep then redis.call('PEXPIRE', target, keep) end
-  return target, #list
+  return target, length
 end
 
 -- join(set, into): what is unfinished under the old name is in the way of the new one's runs at
@@ -143,13 +143,13 @@ local function move(from, to)
     -- The id of its run no longer follows from the job and the tick.
     return ledger_range(tick, outcome, tick, 1, from .. '@' .. iso(tonumber(tick)), '')
   end)
-  if n > 0 then redis.call('LTRIM', list, 0, LEDGER_CAP - 1) end
+  if n > LEDGER_CAP then redis.call('LTRIM', list, 0, LEDGER_CAP - 1) end
   local failures, history
   failures, n = carry('failures', from, to, late, KEEP_MS)
   history = P .. 'history:' .. to
-  if n > 0 then shorten_failures(history, failures) end
+  if n > 0 then shorten_failures(history, failures, n) end
   history, n = carry('history', from, to, late, KEEP_MS)
-  if n > 0 then shorten_history(history, failures) end
+  if n > 0 then shorten_history(history, failures, n) end
   local logs
   logs, n = carry('logs', from, to, late, KEEP_MS)
   if n > 0 then
@@ -157,7 +157,7 @@ local function move(from, to)
     local total = redis.call('INCRBY', size, redis.call('GET', P .. 'logsize:' .. from) or 0)
     redis.call('PEXPIRE', size, KEEP_MS)
     redis.call('DEL', P .. 'logsize:' .. from)
-    shorten_logs(logs, size, redis.call('LLEN', logs), total)
+    shorten_logs(logs, size, n, total)
   end
 
   local pause = redis.call('HGET', KEYS[5], from)
