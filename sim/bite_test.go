@@ -28,7 +28,7 @@ var mutations = []mutation{
 		to: "if h[5] and h[5] ~= name then redis.call('LPUSH', KEYS[3], h[5]) end",
 		on: focus{kinds: []faultKind{crashAfter, cancelRun}, jobs: []string{"saga"}}, notice: "I7"},
 	{name: "undone takes whatever is next off the list", script: "undone", from: "if redis.call('LINDEX', KEYS[3], 0) ~= ARGV[4] then return 'ok' end",
-		on: focus{kinds: []faultKind{cutReply, cutReply, crashAfter}, scripts: []string{"undone"}, jobs: []string{"saga"}}, notice: "I7"},
+		on: focus{kinds: []faultKind{cutReply, cutReply, crashAfter}, scripts: []string{"undone"}, jobs: []string{"saga", "undo"}}, notice: "I7"},
 	{name: "the run that waits is forgotten", from: "local id = redis.call('LINDEX', waiting, 0)", to: "local id = nil",
 		on: focus{jobs: []string{"queue", "replace"}}, notice: "liveness"},
 	{name: "a retry is forgotten", script: "sweep", from: "elseif h.status == 'retrying' then", to: "elseif h.status == 'retryin' then",
@@ -47,7 +47,7 @@ var mutations = []mutation{
 		on: focus{kinds: []faultKind{blackhole, slowNetwork}, jobs: []string{"queue", "allow"}}, notice: "I5"},
 }
 
-var biteFlag = flag.Int("bites", 25, "how many seeds TestTheSimulationBites gives each mistake")
+var biteFlag = flag.Int("bites", 150, "after how many seeds TestTheSimulationBites gives a mistake up")
 
 // TestTheSimulationBites: a test that cannot fail proves nothing. Each of these mistakes
 // is made in the scripts that the cluster executes, and some seed has to notice.
