@@ -233,12 +233,16 @@ func sometimes(t *testing.T, sum report) {
 		return
 	}
 	for _, what := range []string{
-		"fenced commit", "fenced sweep", "finish superseded", "renew lost", "claim repeated", "NOSCRIPT",
+		"fenced commit", "fenced sweep", "finish superseded", "claim repeated", "NOSCRIPT",
 		"event crashed", "event retrying", "event rolled_back", "event rollback_failed", "event canceled", "event released", "event skipped",
 		"event missed", "event resigned", "failed: outcome unknown",
 	} {
 		if sum.Sights[what] == 0 {
 			t.Errorf("in this campaign it was never seen: %s", what)
 		}
+	}
+	// About every hundredth seed has it: who is late mostly knows that without asking.
+	if what := "renew lost"; *seedsFlag >= 2000 && sum.Sights[what] == 0 {
+		t.Errorf("in this campaign it was never seen: %s", what)
 	}
 }
